@@ -1,0 +1,141 @@
+"""Findings about journals and captures."""
+
+from siprec_core.finding_codes.entry import FindingCode, Severity
+
+_E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
+
+CAPTURE_CODES = (
+    FindingCode(
+        "capture-unknown",
+        _E,
+        "",
+        "the file is neither pcap nor pcapng",
+        "give a pcap or pcapng file, unpacked",
+    ),
+    FindingCode(
+        "capture-torn",
+        _W,
+        "",
+        "the file ends in the middle of a block",
+        "nothing: what stands before the end was read; the program that wrote it was stopped",
+    ),
+    FindingCode(
+        "capture-corrupt",
+        _E,
+        "",
+        "a block of the file is broken",
+        "copy the file again; what can be read was read",
+    ),
+    FindingCode(
+        "capture-packet",
+        _W,
+        "",
+        "a captured packet has broken headers and was left out",
+        "look at the packet with a protocol analyser",
+    ),
+    FindingCode(
+        "capture-cut",
+        _W,
+        "",
+        "packets were cut when they were captured",
+        "capture whole packets (tcpdump -s 0)",
+    ),
+    FindingCode(
+        "capture-link-type",
+        _W,
+        "",
+        "packets of an interface cannot be read: unknown link type",
+        "capture on an Ethernet, loopback or raw IP interface",
+    ),
+    FindingCode(
+        "capture-time",
+        _W,
+        "",
+        "a packet's time is outside of the years 1970 to 9999",
+        "correct the clock of the capturing machine",
+    ),
+    FindingCode(
+        "capture-fragment",
+        _W,
+        "RFC 791 2.3",
+        "fragmented packets are incomplete and were left out",
+        "capture all fragments",
+    ),
+    FindingCode(
+        "capture-gap",
+        _W,
+        "RFC 9293 3.4",
+        "octets of a TCP connection are not in the capture",
+        "capture closer to the recorder, with a larger buffer",
+    ),
+    FindingCode(
+        "capture-limit",
+        _W,
+        "",
+        "the file has more than we follow; the rest was left out",
+        "split the capture, or raise the limit",
+    ),
+    FindingCode(
+        "capture-no-recording",
+        _E,
+        "",
+        "the capture holds no recording call that was answered",
+        "capture the INVITE of the recording client with its answer; TLS cannot be read",
+    ),
+    FindingCode(
+        "capture-clock-stepped",
+        _W,
+        "",
+        "the clock of the capture was set back; times go on as if it had not been",
+        "capture with a clock that is not set while it runs",
+    ),
+    FindingCode(
+        "stream-by-order",
+        _W,
+        "RFC 7865 6.7.1",
+        "no stream of the metadata has the label of the media line; one was taken by its place",
+        "let the client write each a=label into the stream's label element",
+    ),
+    FindingCode(
+        "stream-without-metadata",
+        _W,
+        "RFC 7865 6.7.1",
+        "no stream of the metadata belongs to the media line",
+        "let the client describe each media line by a stream with its label",
+    ),
+    FindingCode(
+        "codec-not-decoded",
+        _W,
+        "",
+        "audio of a codec that cannot be decoded here was left out of the WAV files; the journal keeps it",
+        "negotiate a codec that can be decoded, or decode the journal elsewhere",
+    ),
+    FindingCode(
+        "timestamp-jump",
+        _W,
+        "RFC 3550 5.1",
+        "RTP timestamps jumped; the audio was placed by its arrival",
+        "let the sender keep one clock for a synchronisation source",
+    ),
+    FindingCode(
+        "timestamp-stall",
+        _W,
+        "RFC 3550 5.1",
+        "RTP timestamps fell behind the time that went by; the audio was placed by its arrival",
+        "let the sender count the time of pauses in its timestamps",
+    ),
+    FindingCode(
+        "packet-late",
+        _I,
+        "",
+        "packets came too late to be placed in the WAV files; the journal keeps them",
+        "look for long queues in the network",
+    ),
+    FindingCode(
+        "packet-ahead",
+        _W,
+        "",
+        "packets came much faster than they play and could not be placed in the WAV files; the journal keeps them",
+        "let the sender pace its packets",
+    ),
+)

@@ -1,0 +1,92 @@
+"""Findings about RTP and RTCP (RFC 3550)."""
+
+from siprec_core.finding_codes.entry import FindingCode, Severity
+
+_W, _I = Severity.WARNING, Severity.INFO
+
+MEDIA_CODES = (
+    FindingCode(
+        "source-learnt",
+        _W,
+        "RFC 4961 4",
+        "RTP comes from another address than the SDP announced; it was learnt and is now the only one taken",
+        "let the client send from the address that it announces, or have the device in front of it correct the SDP",
+    ),
+    FindingCode(
+        "source-changed",
+        _I,
+        "RFC 3550 8.2",
+        "the address that RTP comes from changed",
+        "nothing to do after a re-INVITE; otherwise see why media came from an address not announced at first",
+    ),
+    FindingCode(
+        "source-foreign",
+        _W,
+        "RFC 3550 8.2",
+        "packets from an address that is not the source of the line were rejected",
+        "find out who sends them: a call that had the port before, a second device, or an attacker",
+    ),
+    FindingCode(
+        "ssrc-changed",
+        _I,
+        "RFC 3550 8.2",
+        "another synchronisation source appeared on the line; it is recorded as part of the same stream",
+        "nothing to do: transfers and new media paths do this",
+    ),
+    FindingCode(
+        "ssrc-limit",
+        _W,
+        "RFC 3550 8.2",
+        "more synchronisation sources than the limits allow; packets of the new ones were rejected",
+        "see why the line has so many sources; raise ssrcs_per_line or new_ssrcs_per_second if they are wanted",
+    ),
+    FindingCode(
+        "sequence-restarted",
+        _I,
+        "RFC 3550 A.1",
+        "the sequence numbers of a source jumped; counting began anew",
+        "nothing to do after a restart of the sender; otherwise look for a long loss",
+    ),
+    FindingCode(
+        "payload-type-unknown",
+        _W,
+        "RFC 3550 5.1",
+        "packets with a payload type that was not negotiated were rejected",
+        "let the client send only payload types of the answer",
+    ),
+    FindingCode(
+        "rtp-invalid",
+        _W,
+        "RFC 3550 A.1",
+        "datagrams on the RTP port that are not valid RTP were rejected",
+        "correct the sender",
+    ),
+    FindingCode(
+        "rtcp-invalid",
+        _W,
+        "RFC 3550 A.2",
+        "datagrams that are not valid RTCP were rejected",
+        "correct the sender",
+    ),
+    FindingCode(
+        "rtcp-not-multiplexed",
+        _I,
+        "RFC 5761 5.1.1",
+        "RTCP came to the RTP port although rtcp-mux was not agreed; it was kept",
+        "let the client send RTCP to the port of a=rtcp, or offer a=rtcp-mux",
+    ),
+    FindingCode(
+        "media-other-protocol",
+        _I,
+        "RFC 7983 7",
+        "datagrams of another protocol came to the media port and were passed over",
+        "nothing to do if the client tries ICE, DTLS or keep-alives",
+    ),
+    FindingCode(
+        "media-while-inactive",
+        _W,
+        "RFC 3264 5.1",
+        "RTP came although the line is inactive; it was recorded all the same",
+        "let the client stop sending while the line is on hold",
+    ),
+)

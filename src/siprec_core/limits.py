@@ -1,0 +1,107 @@
+"""Every bound of the core in one place, each with the attack that it stops."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds on what peers may make us hold or do. Sizes are octets, times seconds."""
+
+    # SIP messages
+    header_field_size: int = 8 * 1024
+    """Start line or one header field: stops parsers from crawling through an endless line."""
+    header_block_size: int = 64 * 1024
+    """All header fields together: stops a header without end on a stream."""
+    header_fields: int = 256
+    """Number of header fields: stops a flood of tiny fields."""
+    hops: int = 70
+    """Via or Route entries of one message: stops amplification through copied lists."""
+    body_size: int = 4 * 1024 * 1024
+    """Body on a stream: stops a Content-Length that asks for all memory."""
+    datagram_size: int = 65_535
+    """One SIP datagram with its body."""
+    # multipart
+    multipart_parts: int = 64
+    """Parts of a body, all levels together: stops 100,000 empty parts."""
+    multipart_depth: int = 4
+    """Nesting of multipart bodies: stops recursion."""
+    multipart_boundary: int = 70
+    """Length of a boundary (RFC 2046 section 5.1.1)."""
+    part_header_size: int = 8 * 1024
+    """Header block of one part."""
+    # metadata XML
+    xml_depth: int = 32
+    """Nesting of elements: stops stack exhaustion."""
+    xml_elements: int = 50_000
+    """Elements of a document: stops a document of nothing but tags."""
+    xml_attributes: int = 64
+    """Attributes of one element: stops quadratic duplicate checks."""
+    xml_text_size: int = 64 * 1024
+    """Text of one element."""
+    metadata_objects: int = 20_000
+    """Metadata objects of one recording, ended ones included: stops updates that always bring new ids."""
+    # SDP
+    sdp_lines: int = 2_000
+    """Lines of a description: stops 10,000 lines of nothing."""
+    sdp_line_size: int = 4 * 1024
+    """One line of a description."""
+    sdp_media: int = 64
+    """Media lines: each may cost two ports."""
+    sdp_attributes: int = 256
+    """Attributes of one section."""
+    sdp_formats: int = 128
+    """Formats of one media line (there are 128 RTP payload types)."""
+    # connections and load
+    incomplete_message_seconds: float = 30.0
+    """Age of a message that is still arriving on a stream: stops one octet a second."""
+    idle_stream_seconds: float = 600.0
+    """Idle time of a stream that no transaction or dialog needs: stops connections that only sit there."""
+    connections: int = 10_000
+    """Open connections in all."""
+    connections_per_source: int = 200
+    """Open connections of one address: stops one host from taking them all."""
+    server_transactions: int = 20_000
+    """Server transactions at a time: stops memory from growing with spoofed requests."""
+    dialogs: int = 20_000
+    """Dialogs at a time, early ones included."""
+    early_dialogs: int = 2_000
+    """Calls that are still being set up."""
+    # media
+    ssrcs_per_line: int = 16
+    """Synchronisation sources tracked on one media line: stops SSRC floods."""
+    new_ssrcs_per_second: int = 4
+    """New synchronisation sources of one line in one second."""
+    ssrcs_reported: int = 256
+    """Synchronisation and contributing sources of one line listed one by one in its statistics; the rest is only summed."""
+    probation_size: int = 128 * 1024
+    """Datagrams of one line held until their source is believed: stops floods that are never valid from filling memory."""
+    reorder_seconds: float = 2.0
+    """How late a packet may come and still be placed."""
+    sequence_jump: int = 3_000
+    """Largest believed jump of sequence numbers (MAX_DROPOUT, RFC 3550 appendix A.1)."""
+    timestamp_jump_seconds: float = 600.0
+    """Largest silence filled for one timestamp jump; beyond it the stream is anchored again by arrival."""
+    journal_size: int = 8 * 1024 * 1024 * 1024
+    """Journal of one session: a flood must not fill the disk."""
+    recording_seconds: float = 24 * 3600.0
+    """Duration of one recording: stops a call that nobody ends."""
+    no_media_seconds: float = 0.0
+    """End a recording after so long without RTP, RTCP or SIP; 0 = never (persistent recordings are legal, RFC 7866 section 10)."""
+    # captures
+    capture_block_size: int = 16 * 1024 * 1024
+    """One block of a capture file: stops a length field that asks for all memory."""
+    capture_interfaces: int = 4_096
+    """Interfaces of a capture file: stops a file of nothing but interfaces."""
+    capture_fragments: int = 256
+    """Fragmented IP packets put together at a time: stops first fragments without an end."""
+    capture_streams: int = 4_096
+    """Directions of TCP connections followed at a time: stops a capture of a port scan."""
+    capture_stream_segments: int = 1_024
+    """Segments of one direction that wait for a missing one; with one more the gap is given up."""
+    capture_waiting_size: int = 64 * 1024 * 1024
+    """Memory of all segments that wait: stops many streams with a gap each."""
+    # reports
+    findings: int = 1_000
+    """Findings kept per session; the rest is counted."""
+    timeline_entries: int = 10_000
+    """Timeline entries kept per session; the rest is counted."""
