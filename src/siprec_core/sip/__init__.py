@@ -1,0 +1,1 @@
+"""SIP: messages, transport, transactions, dialogs (RFC 3261)."""

@@ -1,0 +1,158 @@
+"""Names of header fields: canonical spelling, compact forms, which stand once and which are no lists."""
+
+_COMPACT = {
+    "a": "Accept-Contact",
+    "b": "Referred-By",
+    "c": "Content-Type",
+    "d": "Request-Disposition",
+    "e": "Content-Encoding",
+    "f": "From",
+    "i": "Call-ID",
+    "j": "Reject-Contact",
+    "k": "Supported",
+    "l": "Content-Length",
+    "m": "Contact",
+    "n": "Identity-Info",
+    "o": "Event",
+    "r": "Refer-To",
+    "s": "Subject",
+    "t": "To",
+    "u": "Allow-Events",
+    "v": "Via",
+    "x": "Session-Expires",
+    "y": "Identity",
+}
+"""Compact forms (RFC 3261 section 7.3.3 and the registry that grew from it)."""
+
+_NAMES = (
+    "Accept",
+    "Accept-Contact",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Accept-Resource-Priority",
+    "Alert-Info",
+    "Allow",
+    "Allow-Events",
+    "Answer-Mode",
+    "Authentication-Info",
+    "Authorization",
+    "Call-ID",
+    "Call-Info",
+    "Contact",
+    "Content-Description",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-ID",
+    "Content-Language",
+    "Content-Length",
+    "Content-Transfer-Encoding",
+    "Content-Type",
+    "CSeq",
+    "Date",
+    "Diversion",
+    "Error-Info",
+    "Event",
+    "Expires",
+    "Feature-Caps",
+    "Flow-Timer",
+    "From",
+    "Geolocation",
+    "Geolocation-Error",
+    "Geolocation-Routing",
+    "History-Info",
+    "Identity",
+    "Identity-Info",
+    "Info-Package",
+    "In-Reply-To",
+    "Join",
+    "Max-Breadth",
+    "Max-Forwards",
+    "MIME-Version",
+    "Min-Expires",
+    "Min-SE",
+    "Organization",
+    "P-Access-Network-Info",
+    "P-Asserted-Identity",
+    "P-Called-Party-ID",
+    "P-Charging-Function-Addresses",
+    "P-Charging-Vector",
+    "P-Early-Media",
+    "P-Preferred-Identity",
+    "P-Visited-Network-ID",
+    "Path",
+    "Policy-Contact",
+    "Priority",
+    "Privacy",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Require",
+    "RAck",
+    "Reason",
+    "Record-Route",
+    "Recv-Info",
+    "Refer-Events-At",
+    "Refer-Sub",
+    "Refer-To",
+    "Referred-By",
+    "Reject-Contact",
+    "Replaces",
+    "Reply-To",
+    "Request-Disposition",
+    "Require",
+    "Resource-Priority",
+    "Retry-After",
+    "Route",
+    "RSeq",
+    "Security-Client",
+    "Security-Server",
+    "Security-Verify",
+    "Server",
+    "Service-Route",
+    "Session-Expires",
+    "Session-ID",
+    "SIP-ETag",
+    "SIP-If-Match",
+    "Subject",
+    "Subscription-State",
+    "Supported",
+    "Target-Dialog",
+    "Timestamp",
+    "To",
+    "Unsupported",
+    "User-Agent",
+    "User-to-User",
+    "Via",
+    "Warning",
+    "WWW-Authenticate",
+)
+
+CANONICAL_BY_LOWER: dict[str, str] = {name.lower(): name for name in _NAMES} | _COMPACT
+"""Canonical name by lower-case name or compact form."""
+
+USUAL_SPELLINGS: dict[str, str] = (
+    CANONICAL_BY_LOWER | {name: name for name in _NAMES} | {short.upper(): name for short, name in _COMPACT.items()}
+)
+"""Canonical name by the spellings that nearly all senders use, so that most names cost one look-up."""
+
+SINGLE: tuple[str, ...] = ("Call-ID", "CSeq", "Content-Length", "Content-Type", "From", "Max-Forwards", "To")
+"""Fields that stand once and that we act on (RFC 4475 section 3.3.8)."""
+
+NOT_A_LIST = frozenset(
+    (
+        "Authorization",
+        "Proxy-Authenticate",
+        "Proxy-Authorization",
+        "WWW-Authenticate",
+        "Call-ID",
+        "Date",
+        "Subject",
+        "User-Agent",
+        "Server",
+    )
+)
+"""Fields in which a comma separates nothing (RFC 3261 section 7.3.1 for the credentials)."""
+
+
+def canonical_name(name: str) -> str:
+    """Give the canonical spelling of a name or compact form; an unknown name comes back as written."""
+    return USUAL_SPELLINGS.get(name) or CANONICAL_BY_LOWER.get(name.lower(), name)

@@ -1,0 +1,33 @@
+import pytest
+
+from siprec_core.sip.header_names import CANONICAL_BY_LOWER, NOT_A_LIST, SINGLE, USUAL_SPELLINGS, canonical_name
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("v", "Via"),
+        ("I", "Call-ID"),
+        ("Call-Id", "Call-ID"),
+        ("cseq", "CSeq"),
+        ("www-AUTHENTICATE", "WWW-Authenticate"),
+        ("mime-version", "MIME-Version"),
+        ("x-Vendor-Thing", "x-Vendor-Thing"),
+        ("q", "q"),
+    ],
+)
+def test_canonical_names(written: str, canonical: str) -> None:
+    assert canonical_name(written) == canonical
+
+
+def test_all_compact_forms_are_known() -> None:
+    assert "".join(sorted(name for name in CANONICAL_BY_LOWER if len(name) == 1)) == "abcdefijklmnorstuvxy"
+
+
+def test_canonical_names_are_their_own() -> None:
+    for name in CANONICAL_BY_LOWER.values():
+        assert USUAL_SPELLINGS[name] == CANONICAL_BY_LOWER[name.lower()] == name
+
+
+def test_fields_with_rules_of_their_own_are_canonical() -> None:
+    assert set(SINGLE) | NOT_A_LIST <= set(CANONICAL_BY_LOWER.values())
