@@ -1,0 +1,1 @@
+"""SDP: model, parser, offer/answer (RFC 8866, RFC 3264)."""
