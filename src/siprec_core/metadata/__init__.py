@@ -1,0 +1,1 @@
+"""Recording metadata (RFC 7865)."""

@@ -1,0 +1,259 @@
+"""Reading one element of a metadata document by its form: attributes, children, extensions, text, times.
+
+What an element says otherwise than RFC 7865 section 9 is brought to the RFC's names and noted; what has no place in the
+model is kept as an extension.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from siprec_core.findings import Finding, FindingLog, finding
+from siprec_core.limits import Limits
+from siprec_core.metadata import vocabulary as forms
+from siprec_core.metadata.model import Attribute, Dialect, Element, Name
+from siprec_core.metadata.times import Instant, ParsedTime, parse_time
+from siprec_core.metadata.vocabulary import ObjectForm, Vocabulary, split_tag, vocabulary_for
+from siprec_core.metadata.xml_tree import XmlTree
+
+_CARRIED = f"{{{forms.CARRIED_NAMESPACE}}}{forms.CARRIED_NAME}"
+
+
+class TooLargeError(Exception):
+    """A bound of `Limits` is passed; never leaves the reader."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """One object of the document, sorted by its form."""
+
+    attributes: dict[str, str]
+    """By RFC name."""
+    children: dict[str, list[ET.Element]]
+    """By RFC name, in order."""
+    extensions: list[Element]
+
+    def first(self, name: str) -> ET.Element | None:
+        """Give the first child of a name, None when there is none."""
+        found = self.children.get(name)
+        return found[0] if found else None
+
+    def all(self, name: str) -> Sequence[ET.Element]:
+        """Give the children of a name in order."""
+        return self.children.get(name, ())
+
+
+class ElementReader:
+    """Reads elements of one document by their forms and notes how they deviate."""
+
+    __slots__ = (
+        "_may_exceed",
+        "_noted",
+        "_pending",
+        "_times",
+        "_tree",
+        "_vocabulary",
+        "dialect",
+        "limits",
+        "namespace",
+    )
+
+    def __init__(self, tree: XmlTree, dialect: Dialect, namespace: str | None, limits: Limits) -> None:
+        self._tree = tree
+        self.dialect = dialect
+        self.namespace = namespace
+        self.limits = limits
+        self._vocabulary: Vocabulary = vocabulary_for(dialect, namespace)
+        self._noted: set[tuple[str, str]] = set()
+        self._may_exceed = len(tree.data) > limits.xml_text_size
+        """False for a document that is itself no longer than one text may be."""
+        self._times: dict[str, ParsedTime] = {}
+        """A document tells the same few instants again and again."""
+        self._pending: list[tuple[str, str, str | None, ET.Element | None]] = []
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Give all findings, with their places."""
+        places = self._tree.places(element for *_, element in self._pending if element is not None)
+        log = FindingLog(self.limits.findings)
+        log.add(*self._tree.findings)
+        for code, where, message, element in self._pending:
+            line, column = places.get(id(element), (None, None))
+            log.add(finding(code, where, message, line=line, column=column))
+        return tuple(log.findings)
+
+    # Findings
+
+    def note(self, code: str, where: str, message: str | None = None, element: ET.Element | None = None) -> None:
+        """Note a deviation once for each code and place in the form."""
+        if (code, where) not in self._noted:
+            self._noted.add((code, where))
+            if len(self._pending) < self.limits.findings:
+                self._pending.append((code, where, message, element))
+
+    # The general shape of an object
+
+    def open(self, element: ET.Element, form: ObjectForm) -> Parts:
+        """Sort the attributes and children of an object by its form."""
+        parts = Parts({}, {}, [])
+        if element.attrib:
+            self._sort_attributes(element, form, parts.attributes)
+        text = element.text
+        if text and not text.isspace():
+            self.note("metadata-stray-text", form.name, None, element)
+        self._sort_children(element, form, parts)
+        return parts
+
+    def _sort_attributes(self, element: ET.Element, form: ObjectForm, attributes: dict[str, str]) -> None:
+        self._check_attributes(element)
+        known_names = form.attributes
+        for name, value in element.attrib.items():
+            known = known_names.get(name)
+            if known == name:
+                attributes[known] = value.strip()
+                continue
+            guest = form.guests.get(name)
+            if known is not None:
+                attributes.setdefault(known, value.strip())
+                self.note("metadata-id-attribute", f"{form.name}@{name}", f"{name!r} instead of {known!r}", element)
+            elif guest is not None:
+                attributes.setdefault(guest, value.strip())
+                message = f"attribute {name!r} read as {guest!r}"
+                self.note("metadata-unknown-attribute", f"{form.name}@{name}", message, element)
+            elif not name.startswith(forms.SCHEMA_INSTANCE):
+                shown = split_tag(name)[1][:80]
+                self.note(
+                    "metadata-unknown-attribute", f"{form.name}@{shown}", f"attribute {shown!r} left out", element
+                )
+
+    def _sort_children(self, element: ET.Element, form: ObjectForm, parts: Parts) -> None:
+        names = self._vocabulary.names
+        places = form.children
+        kept = parts.children
+        last = 0
+        for child in element:
+            name = names.get(child.tag)
+            tail = child.tail
+            if tail and not tail.isspace():
+                self.note("metadata-stray-text", form.name, None, element)
+            place = None if name is None else places.get(name)
+            if name is None or place is None:
+                if child.tag == _CARRIED:
+                    parts.extensions.extend([self.extension(each) for each in child])
+                    last = len(places)
+                else:
+                    last = max(last, self._sort_other_child(child, name, form, parts))
+                continue
+            if place < last:
+                self.note("metadata-element-order", form.name, f"{name} stands after its place", child)
+            else:
+                last = place
+            if name in kept:
+                self._keep(name, child, form, parts)
+            else:
+                kept[name] = [child]
+
+    def _keep(self, name: str, child: ET.Element, form: ObjectForm, parts: Parts) -> None:
+        found = parts.children.get(name)
+        if found is None:
+            parts.children[name] = [child]
+        elif name in form.single:
+            self.note("metadata-repeated-element", f"{form.name}/{name}", None, child)
+            parts.extensions.append(self.extension(child))
+        else:
+            found.append(child)
+
+    def _sort_other_child(self, child: ET.Element, name: str | None, form: ObjectForm, parts: Parts) -> int:
+        """Sort a child that the RFC does not have at this place; gives the place after it in the schema's sequence."""
+        namespace, local = split_tag(child.tag)
+        if name is None:
+            name = self._vocabulary.folded(namespace, local)
+            if name is not None:
+                self.note(
+                    "metadata-name-case", f"{form.name}/{local[:80]}", f"{local[:80]!r} instead of {name!r}", child
+                )
+        if name is not None:
+            alias = form.aliases.get(name)
+            if alias is not None and alias not in parts.children:
+                self.note("metadata-element-name", f"{form.name}/{local}", f"{local!r} instead of {alias!r}", child)
+                name = alias
+            if name in form.children or name in form.strays:
+                self._keep(name, child, form, parts)
+                return 0
+        if namespace in self._vocabulary.own:
+            where = f"{form.name}/{local[:80]}"
+            self.note("metadata-unknown-element", where, f"{local[:80]!r} kept as extension data", child)
+            parts.extensions.append(self.extension(child))
+            return 0
+        parts.extensions.append(self.extension(child))
+        return len(form.children)
+
+    def extension(self, element: ET.Element, depth: int = 3, *, tail: bool = False) -> Element:
+        """Copy a subtree that the model has no field for."""
+        if depth > self.limits.xml_depth:
+            raise TooLargeError(f"elements nested deeper than {self.limits.xml_depth}")
+        self._check_attributes(element)
+        namespace, name = split_tag(element.tag)
+        text, behind = element.text or "", (element.tail or "") if tail else ""
+        attributes = tuple(Attribute(*split_tag(key), value) for key, value in element.attrib.items())
+        self.check_size(text)
+        self.check_size(behind)
+        children = tuple(self.extension(child, depth + 1, tail=True) for child in element)
+        return Element(namespace, name, attributes, text, children, behind)
+
+    # Values
+
+    def check_size(self, text: str) -> None:
+        """Raise TooLargeError for a text or attribute value beyond the bound."""
+        if len(text) > self.limits.xml_text_size:
+            raise TooLargeError(f"a text of more than {self.limits.xml_text_size} characters")
+
+    def _check_attributes(self, element: ET.Element) -> None:
+        if len(element.attrib) > self.limits.xml_attributes:
+            raise TooLargeError(f"an element with more than {self.limits.xml_attributes} attributes")
+        if self._may_exceed:
+            for value in element.attrib.values():
+                self.check_size(value)
+
+    def text(self, element: ET.Element, where: str) -> str:
+        """Give the text of an element, white space around it left out."""
+        text = element.text or ""
+        if len(element):
+            # BroadWorks writes <send><id>...</id></send>.
+            inner = [(child.text or "").strip() for child in element if split_tag(child.tag)[1] == "id"]
+            self.note("metadata-nested-text", where, None, element)
+            text = inner[0] if inner and not text.strip() else text
+        if element.attrib:
+            self._check_attributes(element)
+            unexpected = [name for name in element.attrib if name != forms.LANGUAGE]
+            if unexpected:
+                self.note("metadata-unknown-attribute", where, f"attribute {unexpected[0][:80]!r} left out", element)
+        if self._may_exceed:
+            self.check_size(text)
+        return text.strip()
+
+    def time(self, parts: Parts, name: str, form: ObjectForm) -> Instant | None:
+        """Give the date-time of a child, None without that child."""
+        element = parts.first(name)
+        if element is None:
+            return None
+        where = f"{form.name}/{name}"
+        text = self.text(element, where)
+        parsed = self._times.get(text)
+        if parsed is None:
+            parsed = self._times[text] = parse_time(text)
+        if parsed.deviation is not None:
+            code = "metadata-time-syntax" if parsed.instant.unix_ns is not None else "metadata-time-unknown"
+            self.note(code, where, f"{parsed.instant.text[:60]!r}: {parsed.deviation}", element)
+        return parsed.instant
+
+    def id(self, parts: Parts, name: str, form: ObjectForm, element: ET.Element) -> str:
+        """Give a required id, empty when it is missing."""
+        value = parts.attributes.get(name)
+        if not value:
+            self.note("metadata-missing-attribute", f"{form.name}@{name}", f"{name!r} is missing or empty", element)
+            return ""
+        return value
+
+    def name(self, element: ET.Element, where: str) -> Name:
+        """Give the text and language of an element."""
+        return Name(self.text(element, where), element.attrib.get(forms.LANGUAGE))

@@ -1,0 +1,195 @@
+"""From octets to a bounded element tree, safely.
+
+A document type declaration is refused, and without one XML has neither entities to multiply nor anything external to
+fetch. The tree is built by the C parser; its bounds are checked on the octets before (number of elements, attributes of
+one element) or on the way through the tree (depth, text). Places are not kept while parsing: a second pass looks up
+those of the few elements that a finding is about.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+from defusedxml.common import DTDForbidden
+from defusedxml.ElementTree import DefusedXMLParser
+
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.findings import Finding, finding
+from siprec_core.limits import Limits
+from siprec_core.metadata.encoding import decode_body
+
+_INVALID_TOKEN, _UNDEFINED_ENTITY = 4, 11
+"""Expat's codes of the two mistakes that unescaped text makes."""
+_BARE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
+_QUOTED = rb"(?:\"[^\"<]*+\"|'[^'<]*+')"
+
+_FINAL = True
+"""The octets handed to expat are all there are."""
+
+
+class _Found(Exception):  # noqa: N818
+    """Stops a pass of expat; never leaves this module."""
+
+
+@dataclass(slots=True)
+class XmlTree:
+    """An element tree, or why there is none."""
+
+    root: ET.Element | None
+    findings: list[Finding] = field(default_factory=list)
+    error: RemoteProtocolError | None = None
+    data: bytes = b""
+    """The octets that were parsed, UTF-8."""
+    skipped_lines: int = 0
+    skipped_columns: int = 0
+
+    def places(self, elements: Iterable[ET.Element]) -> dict[int, tuple[int, int]]:
+        """Give line and column, both from 1, of elements of the tree by their `id()`."""
+        wanted = {id(element) for element in elements}
+        if self.root is None or not wanted:
+            return {}
+        ordinals = {ordinal: id(each) for ordinal, each in enumerate(self.root.iter()) if id(each) in wanted}
+        places = _places(self.data, set(ordinals))
+        return {identity: self.shift(*places[ordinal]) for ordinal, identity in ordinals.items() if ordinal in places}
+
+    def shift(self, line: int, column: int) -> tuple[int, int]:
+        """Give a place in the body for a place in `data`."""
+        return line + self.skipped_lines, column + (self.skipped_columns if line == 1 else 0)
+
+
+def parse_xml(data: bytes | memoryview, *, limits: Limits, charset: str | None = None) -> XmlTree:
+    """Parse a whole document; what is wrong with it is in the result, nothing is raised."""
+    body = decode_body(bytes(data), charset)
+    tree = XmlTree(None, body.findings, body.error, body.data, body.skipped_lines, body.skipped_columns)
+    if tree.error is None:
+        _check_bounds(tree, limits)
+    if tree.error is None:
+        _build(tree)
+    return tree
+
+
+def _build(tree: XmlTree) -> None:
+    try:
+        tree.root = _parse(tree.data)
+        return
+    except ET.ParseError as problem:
+        fault = problem
+    repaired = _repair(tree.data, fault.code)
+    if repaired is not None:
+        try:
+            tree.root = _parse(repaired)
+        except ET.ParseError:
+            tree.root = None
+        else:
+            tree.data = repaired
+    line, column = tree.shift(fault.position[0], fault.position[1] + 1)
+    # Expat ends its texts with the place, which we tell apart.
+    message = f"not well-formed XML: {str(fault).partition(': line ')[0]}"
+    if tree.root is None:
+        tree.error = RemoteProtocolError(message, field="metadata", line=line, column=column)
+        tree.findings.append(finding("metadata-malformed", "document", message, line=line, column=column))
+    else:
+        tree.findings.append(
+            finding("metadata-repaired", "document", f"{message}; read after a repair", line=line, column=column)
+        )
+
+
+def _parse(data: bytes) -> ET.Element:
+    # The encoding given here overrides the declaration: expat meets UTF-8 only and never asks for a codec.
+    parser = ET.XMLParser(encoding="utf-8")
+    parser.feed(data)
+    return parser.close()
+
+
+def _repair(data: bytes, code: int) -> bytes | None:
+    """Mend what OpenSIPS and others get wrong, names put in unescaped or in ISO-8859-1; None if it is not that."""
+    # A repair could let the parser reach a document type declaration behind the mistake.
+    if code not in (_INVALID_TOKEN, _UNDEFINED_ENTITY) or b"<!DOCTYPE" in data:
+        return None
+    mended = data
+    try:
+        mended.decode("utf-8")
+    except UnicodeDecodeError:
+        mended = mended.decode("iso-8859-1").encode("utf-8")
+    if b"<![CDATA[" not in mended:
+        mended = _BARE_AMPERSAND.sub(b"&amp;", mended)
+    return None if mended == data else mended
+
+
+def _check_bounds(tree: XmlTree, limits: Limits) -> None:
+    data = tree.data
+    if data.count(b"<") > 2 * limits.xml_elements + _MARKUP_BESIDE_ELEMENTS:
+        _refuse(tree, "metadata-too-large", f"more than {limits.xml_elements} elements")
+        return
+    if data.count(b'"') + data.count(b"'") > _MANY_QUOTES:
+        # An attribute value holds no `<`, so the expression looks at each tag once and never goes back.
+        crowded = rb"<[^!?/<>][^<>\"']*+(?:%b[^<>\"']*+){%d}" % (_QUOTED, limits.xml_attributes + 1)
+        if re.search(crowded, data):
+            _refuse(tree, "metadata-too-large", f"an element with more than {limits.xml_attributes} attributes")
+            return
+    # XML 1.0 production 28 lets a declaration begin with these very octets only.
+    if b"<!DOCTYPE" in data:
+        place = _doctype_place(data)
+        if place is not None:
+            message = "a document type declaration is refused"
+            _refuse(tree, "metadata-doctype", message, *tree.shift(*place))
+
+
+_MANY_QUOTES = 4_096
+"""Below it, attributes cost too little to be counted before the tree is built; the reader of the tree counts them."""
+_MARKUP_BESIDE_ELEMENTS = 1_000
+"""Comments, processing instructions and CDATA sections that a document may have beside its tags."""
+
+
+def _refuse(tree: XmlTree, code: str, message: str, line: int | None = None, column: int | None = None) -> None:
+    tree.error = RemoteProtocolError(message, field="metadata", line=line, column=column)
+    tree.findings.append(finding(code, "document", message, line=line, column=column))
+
+
+def _doctype_place(data: bytes) -> tuple[int, int] | None:
+    """Give the place of a document type declaration, None when what looks like one is text or a comment."""
+    parser = DefusedXMLParser(target=_StopAtRoot(), encoding="utf-8", forbid_dtd=True)
+    try:
+        parser.feed(data)
+    except DTDForbidden:
+        # Expat stands behind the name by now.
+        start = data.rfind(b"<!DOCTYPE", 0, parser.parser.CurrentByteIndex)
+        before = data[data.rfind(b"\n", 0, start) + 1 : start]
+        return data.count(b"\n", 0, start) + 1, len(before.decode("utf-8", "replace")) + 1
+    except (_Found, ET.ParseError):
+        # The root has begun; or broken before a declaration: the parser of the tree stops at the same octet.
+        return None
+    return None
+
+
+class _StopAtRoot(ET.TreeBuilder):
+    """A declaration can stand only before the root element (XML 1.0 production 22)."""
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ET.Element:
+        """Stop at the first element."""
+        raise _Found
+
+
+def _places(data: bytes, ordinals: set[int]) -> dict[int, tuple[int, int]]:
+    """Give the places of the elements with these numbers in document order, from 0."""
+    parser = expat.ParserCreate("utf-8")
+    places: dict[int, tuple[int, int]] = {}
+    last = max(ordinals, default=-1)
+    current = -1
+
+    def start(_name: str, _attributes: object) -> None:
+        nonlocal current
+        current += 1
+        if current in ordinals:
+            places[current] = (parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
+            if current >= last:
+                raise _Found
+
+    parser.StartElementHandler = start
+    try:
+        parser.Parse(data, _FINAL)
+    except (_Found, expat.ExpatError):
+        return places
+    return places
