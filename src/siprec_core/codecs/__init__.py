@@ -1,0 +1,1 @@
+"""Audio codecs: payloads to PCM and back."""

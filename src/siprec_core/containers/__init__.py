@@ -1,0 +1,1 @@
+"""File formats: WAV, pcap, pcapng."""
