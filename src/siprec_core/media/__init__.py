@@ -1,0 +1,1 @@
+"""The media plane: sources, receivers, senders, timelines."""

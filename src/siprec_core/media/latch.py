@@ -1,0 +1,89 @@
+"""Where the packets of one media line may come from.
+
+The peer's description announces one address. Packets from there are taken at once. Clients behind NAT and media servers
+with a port of their own for sending come from elsewhere: such a source is learnt after its probation, as long as
+nothing came from the announced address, and then locked. The announced address takes the line over from a learnt one,
+never the reverse. A re-offer that announces another address lets the line be learnt anew; until somebody passes, the
+old source stays.
+"""
+
+from enum import Enum
+from ipaddress import ip_address
+
+from siprec_core.types import Address
+
+
+class Standing(Enum):
+    """What an address is to the line."""
+
+    LOCKED = 1
+    """The source."""
+    ANNOUNCED = 2
+    """Announced by the peer, and not the source yet: may take over."""
+    LEARNABLE = 3
+    """Unknown, while a source is still looked for."""
+    FOREIGN = 4
+    """Unknown, and the source is known."""
+
+
+class SourceLatch:
+    """The addresses of one line: announced, locked, allowed for RTCP."""
+
+    __slots__ = ("_learning", "announced", "announced_rtcp", "locked")
+
+    def __init__(self) -> None:
+        self.announced: Address | None = None
+        """RTP address of the peer's description, in the form that sources have; None when it has no usable one."""
+        self.announced_rtcp: Address | None = None
+        self.locked: Address | None = None
+        """The source, None until one is found."""
+        self._learning = True
+
+    def announce(self, rtp: Address | None, rtcp: Address | None) -> None:
+        """Take over the addresses of an offer or answer."""
+        announced = usable_address(rtp)
+        if announced is not None and announced not in (self.announced, self.locked):
+            self._learning = True
+        self.announced = announced
+        self.announced_rtcp = usable_address(rtcp)
+        if self.locked is not None and self.locked == announced:
+            self._learning = False
+
+    def standing(self, source: Address) -> Standing:
+        """Tell what an RTP sender is to the line."""
+        if source == self.locked:
+            return Standing.LOCKED
+        if source == self.announced:
+            return Standing.ANNOUNCED
+        return Standing.LEARNABLE if self._learning else Standing.FOREIGN
+
+    def admits_rtcp(self, source: Address) -> bool:
+        """Tell whether RTCP of this sender belongs to the line: any port of a host that is announced or locked."""
+        return any(
+            address is not None and address.host == source.host
+            for address in (self.locked, self.announced, self.announced_rtcp)
+        )
+
+    @property
+    def learning(self) -> bool:
+        """True while an address that nobody announced can still become the source."""
+        return self._learning
+
+    def lock(self, source: Address) -> None:
+        """Make this address the source."""
+        self.locked = source
+        self._learning = False
+
+
+def usable_address(address: Address | None) -> Address | None:
+    """Give an address in canonical text, None when no packet can come from it (a name, port 0, `0.0.0.0`,
+    multicast)."""
+    if address is None or address.port == 0:
+        return None
+    try:
+        host = ip_address(address.host)
+    except ValueError:
+        return None
+    if host.is_unspecified or host.is_multicast:
+        return None
+    return Address(str(host), address.port)

@@ -1,0 +1,185 @@
+"""The sending side of one media line: PCM in, paced RTP packets out.
+
+Packets leave on a grid of slots, slot n at `start + n * ptime`, so that rounding never adds up to a drift. The
+timestamp of a packet is that of its slot: when the audio runs out, slots pass unused, the timestamp runs on through the
+silence, and the next packet carries the marker of a new talk spurt (RFC 3551 section 4.1).
+"""
+
+from collections import deque
+from math import ceil
+from struct import Struct
+
+from siprec_core.codecs.registry import encoder_for
+from siprec_core.errors import LocalProtocolError
+from siprec_core.machine import Outbox
+from siprec_core.media.commands import SendMedia
+from siprec_core.rtp.payload import PayloadFormat
+from siprec_core.types import Address, Component, MediaId
+
+_FIXED = Struct("!BBHII").pack
+_VERSION_2 = 0x80
+_MARKER = 0x80
+_LONGEST_PTIME = 200
+_LATE_SLOTS = 3
+"""Audio that is so many slots late still continues the talk spurt: a caller that feeds in real time is never quite on
+time."""
+
+
+class RtpSender:
+    """Sends the audio of one stream. `Machine` of `SendMedia` commands.
+
+    The queue holds what the application adds and has no bound of its own: `queued_seconds` tells when to wait.
+    """
+
+    __slots__ = (
+        "_encoder",
+        "_finishing",
+        "_frame_size",
+        "_frame_timestamps",
+        "_marker",
+        "_media",
+        "_outbox",
+        "_payload_type",
+        "_payloads",
+        "_pcm",
+        "_ptime_seconds",
+        "_sequence_number",
+        "_slot",
+        "_start",
+        "_timestamp",
+        "_to",
+        "packets_sent",
+        "payload_size_sent",
+        "ptime",
+        "ssrc",
+    )
+
+    def __init__(
+        self,
+        media: MediaId,
+        payload_format: PayloadFormat,
+        *,
+        to: Address,
+        ssrc: int,
+        sequence_number: int,
+        timestamp: int,
+        ptime: int = 20,
+    ) -> None:
+        """Prepare to send to `to` in packets of `ptime` milliseconds.
+
+        `sequence_number` (16 bits) and `timestamp` (32 bits) are the first packet's and, as `ssrc`, should be random
+        (RFC 3550 section 5.1). A `ptime` that we cannot keep gives way to 20 or 40: a peer's is only a wish (RFC 8866
+        section 6.4). Raises `LocalProtocolError` when we cannot encode the format.
+        """
+        encoder = encoder_for(payload_format.encoding, payload_format.clock_rate, payload_format.channels)
+        if encoder is None:
+            raise LocalProtocolError(f"{payload_format.name} cannot be encoded")
+        self.ptime = _usable_ptime(ptime, encoder.sample_rate, payload_format)
+        """Milliseconds of audio in each packet."""
+        self.ssrc = ssrc
+        self.packets_sent = 0
+        self.payload_size_sent = 0
+        """Octets of payload, without headers (as RFC 3550 section 6.4.1 counts them)."""
+        self._media = media
+        self._to = to
+        self._payload_type = payload_format.payload_type
+        self._sequence_number = sequence_number
+        self._timestamp = timestamp
+        self._encoder = encoder
+        self._ptime_seconds = self.ptime / 1000
+        self._frame_size = encoder.sample_rate * self.ptime // 1000 * encoder.channels * 2
+        self._frame_timestamps = payload_format.clock_rate * self.ptime // 1000
+        self._pcm = bytearray()  # less than a frame
+        self._payloads: deque[bytes] = deque()
+        self._start: float | None = None
+        self._slot = 0  # the one that the next packet takes
+        self._marker = True
+        self._finishing = False
+        self._outbox: Outbox[SendMedia] = Outbox()
+
+    @property
+    def finished(self) -> bool:
+        """True once `finish` was called and everything is sent."""
+        return self._finishing and not self._payloads
+
+    @property
+    def queued_seconds(self) -> float:
+        """Audio that waits for its slot, whole packets only."""
+        return len(self._payloads) * self._ptime_seconds
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples of one channel a second that `add` expects."""
+        return self._encoder.sample_rate
+
+    def add(self, pcm: bytes | memoryview, *, now: float) -> None:
+        """Queue 16-bit little-endian PCM of any length; what does not fill a packet waits for more.
+
+        Sending begins with the first whole packet. Raises `LocalProtocolError` after `finish`.
+        """
+        if self._finishing:
+            raise LocalProtocolError("no audio can be added after finish")
+        self._pcm += pcm
+        frames, rest = divmod(len(self._pcm), self._frame_size)
+        if not frames:
+            return
+        if not self._payloads:
+            self._resume(now)
+        whole = len(self._pcm) - rest
+        encoded = self._encoder.encode(bytes(self._pcm[:whole]))
+        del self._pcm[:whole]
+        size = len(encoded) // frames
+        self._payloads.extend(encoded[at : at + size] for at in range(0, len(encoded), size))
+        self.handle_timeout(now=now)
+
+    def finish(self, *, now: float) -> None:
+        """Take no more audio; the last packet is filled up with silence."""
+        if self._pcm and not self._finishing:
+            self.add(bytes(self._frame_size - len(self._pcm)), now=now)
+        self._finishing = True
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Send the packets whose slots have come, all of them when the call is late."""
+        while self._payloads and self._deadline() <= now:
+            self._send(self._payloads.popleft())
+
+    def poll_output(self) -> SendMedia | None:
+        """Give the oldest packet not yet taken, None when there is none."""
+        return self._outbox.poll()
+
+    def next_timeout(self) -> float | None:
+        """Give the instant of the next packet, None while no audio waits."""
+        return self._deadline() if self._payloads else None
+
+    def _deadline(self) -> float:
+        return (self._start or 0.0) + self._slot * self._ptime_seconds
+
+    def _resume(self, now: float) -> None:
+        """Choose the slot of the packet that ends a silence."""
+        if self._start is None:
+            self._start = now
+        slots = (now - self._start) / self._ptime_seconds
+        if slots - self._slot > _LATE_SLOTS:
+            self._slot = ceil(slots)
+            # RFC 3551 4.1: "the first packet of a talkspurt [...] SHOULD be distinguished by setting the marker bit".
+            self._marker = True
+
+    def _send(self, payload: bytes) -> None:
+        second = self._payload_type | (_MARKER if self._marker else 0)
+        timestamp = (self._timestamp + self._slot * self._frame_timestamps) & 0xFFFF_FFFF
+        header = _FIXED(_VERSION_2, second, self._sequence_number, timestamp, self.ssrc)
+        self._outbox.put(SendMedia(media=self._media, component=Component.RTP, to=self._to, data=header + payload))
+        self._marker = False
+        self._slot += 1
+        self._sequence_number = (self._sequence_number + 1) & 0xFFFF
+        self.packets_sent += 1
+        self.payload_size_sent += len(payload)
+
+
+def _usable_ptime(wish: int, sample_rate: int, payload_format: PayloadFormat) -> int:
+    """Give the first packet time that is a whole number of samples and that a receiver should take (RFC 3551 4.2)."""
+    for ptime in (wish, 20, 40):
+        whole = not sample_rate * ptime % 1000 and not payload_format.clock_rate * ptime % 1000
+        if whole and 1 <= ptime <= _LONGEST_PTIME:
+            return ptime
+    raise LocalProtocolError(f"{payload_format.name} cannot be cut into packets")

@@ -1,0 +1,1 @@
+"""RTP packets and sequence numbers (RFC 3550)."""
