@@ -1,0 +1,172 @@
+"""The session recording protocol (RFC 7866, RFC 7865) without I/O: bytes and time in, commands and events out.
+
+`RecordingServer` records, `RecordingClient` has something recorded; the parsers and values below them work alone too.
+"""
+
+from siprec_core.client import ClientOutput, RecordingClient
+from siprec_core.clock import TimeBase
+from siprec_core.entropy import Entropy
+from siprec_core.errors import (
+    ConfigurationError,
+    LocalProtocolError,
+    NegotiationError,
+    ProtocolError,
+    RemoteProtocolError,
+    SiprecError,
+)
+from siprec_core.findings import Finding, FindingCode, Severity
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
+from siprec_core.metadata.reader import ParsedMetadata, read_metadata
+from siprec_core.metadata.writer import write_metadata, write_request_snapshot
+from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call_events import (
+    AudioFinished,
+    CallEvent,
+    RecordingAnswered,
+    RecordingEnded,
+    RecordingRefused,
+)
+from siprec_core.recording.commands import (
+    BindMedia,
+    CloseFlow,
+    CloseMedia,
+    CloseSink,
+    Command,
+    OpenFlow,
+    OpenSink,
+    RenderRecording,
+    SendDatagram,
+    SendMedia,
+    SendStream,
+    SinkKind,
+    WriteSink,
+)
+from siprec_core.recording.events import (
+    Diagnostic,
+    Event,
+    FindingRaised,
+    MetadataUpdated,
+    ServerDrained,
+    SessionEnded,
+    SessionEstablished,
+    SessionRefused,
+    SessionRequested,
+    SourceFound,
+    StreamsChanged,
+)
+from siprec_core.recording.policy import ServerConfig
+from siprec_core.rtp.packet import RtpPacket
+from siprec_core.sdp.model import MediaDescription, SessionDescription
+from siprec_core.sdp.parser import ParsedSdp, parse_sdp
+from siprec_core.server import RecordingServer, ServerOutput, SessionInfo
+from siprec_core.sip.framing import KeepAlive, MessageFramer
+from siprec_core.sip.headers import Headers
+from siprec_core.sip.message import Malformed, Request, Response
+from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body, write_multipart
+from siprec_core.sip.parser import parse_datagram
+from siprec_core.sip.transport import Hop
+from siprec_core.types import (
+    Address,
+    Component,
+    DatagramBatch,
+    Flow,
+    FlowId,
+    MediaId,
+    SessionId,
+    SinkId,
+    Transport,
+)
+
+__all__ = [
+    # the facades
+    "RecordingServer",
+    "ServerConfig",
+    "ServerOutput",
+    "SessionInfo",
+    "RecordingClient",
+    "ClientConfig",
+    "ClientOutput",
+    "CallSpec",
+    "StreamSpec",
+    "Hop",
+    # commands
+    "BindMedia",
+    "CloseFlow",
+    "CloseMedia",
+    "CloseSink",
+    "Command",
+    "OpenFlow",
+    "OpenSink",
+    "RenderRecording",
+    "SendDatagram",
+    "SendMedia",
+    "SendStream",
+    "SinkKind",
+    "WriteSink",
+    # events of the server
+    "Diagnostic",
+    "Event",
+    "FindingRaised",
+    "MetadataUpdated",
+    "ServerDrained",
+    "SessionEnded",
+    "SessionEstablished",
+    "SessionRefused",
+    "SessionRequested",
+    "SourceFound",
+    "StreamsChanged",
+    # events of the client
+    "AudioFinished",
+    "CallEvent",
+    "RecordingAnswered",
+    "RecordingEnded",
+    "RecordingRefused",
+    # values and seams
+    "Address",
+    "Component",
+    "DatagramBatch",
+    "Entropy",
+    "Flow",
+    "FlowId",
+    "Limits",
+    "MediaId",
+    "SessionId",
+    "SinkId",
+    "TimeBase",
+    "Transport",
+    # findings and errors
+    "Finding",
+    "FindingCode",
+    "Severity",
+    "ConfigurationError",
+    "LocalProtocolError",
+    "NegotiationError",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "SiprecError",
+    # SIP
+    "BodyPart",
+    "Headers",
+    "KeepAlive",
+    "Malformed",
+    "MessageFramer",
+    "ParsedBody",
+    "Request",
+    "Response",
+    "parse_body",
+    "parse_datagram",
+    "write_multipart",
+    # SDP, metadata, RTP
+    "MediaDescription",
+    "MetadataDocument",
+    "ParsedMetadata",
+    "ParsedSdp",
+    "RequestSnapshot",
+    "RtpPacket",
+    "SessionDescription",
+    "parse_sdp",
+    "read_metadata",
+    "write_metadata",
+    "write_request_snapshot",
+]

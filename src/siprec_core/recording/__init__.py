@@ -1,0 +1,1 @@
+"""The recording session: policy, ports, journal, rendering."""

@@ -1,0 +1,337 @@
+"""The account of one recording: the facts, fed by the live session and by the replay of a journal alike.
+
+It decides nothing: the same facts in give the same report out, so what a server knew while it recorded and what is
+found in its journal afterwards agree.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+
+from siprec_core.clock import TimeBase, format_instant
+from siprec_core.findings import Finding, FindingLog
+from siprec_core.limits import Limits
+from siprec_core.media.outputs import MediaOutput
+from siprec_core.media.receiver import Accepted, MediaReceiver
+from siprec_core.media.spec import MediaSpec
+from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
+from siprec_core.metadata.state import MetadataState
+from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json
+from siprec_core.recording.journal import NoteFields
+from siprec_core.recording.report import RecordingReport, StreamReport
+from siprec_core.rtp.payload import PayloadFormat
+from siprec_core.sdp.model import SessionDescription
+from siprec_core.sdp.negotiation import AcceptedFormat, AnswerPlan, LinePlan
+from siprec_core.types import Address, Component, DatagramBatch, MediaId, SessionId, Transport
+
+_RANKS = {
+    "invited": 0,
+    "stream-added": 1,
+    "metadata": 2,
+    "participant-joined": 2,
+    "participant-left": 2,
+    "answered": 3,
+    "ended": 9,
+}
+"""Order of entries of the timeline that have one instant."""
+_OTHER_RANK = 5
+
+
+class LineAccount:
+    """One media line that was accepted at some time."""
+
+    __slots__ = ("active", "formats", "holds", "index", "local_port", "plan", "receiver", "rejected")
+
+    def __init__(self, plan: LinePlan, receiver: MediaReceiver) -> None:
+        self.index = plan.index
+        """Place of the `m=` line, from 0."""
+        self.plan = plan
+        """As the latest offer and answer left it."""
+        self.receiver = receiver
+        self.local_port = 0
+        self.active = True
+        """False once a later offer removed the line."""
+        self.holds = 0
+        """Times the line was put on hold."""
+        self.rejected: int | None = None
+        """Packets rejected, as a journal tells; None: as counted by `receiver`."""
+        self.formats: dict[int, AcceptedFormat] = {}
+        """Formats by payload type, those of earlier answers included."""
+
+    @property
+    def label(self) -> str:
+        """The label, or the index as text."""
+        return _label(self.plan)
+
+    def codec(self, payload_types: Iterable[int]) -> str | None:
+        """Name the audio format that came first, else the one agreed on first; None when there is none."""
+        came = [self.formats[each] for each in payload_types if each in self.formats]
+        audio = [
+            each for each in (*came, *self.plan.formats) if not each.is_telephone_event and not each.is_comfort_noise
+        ]
+        return audio[0].name if audio else None
+
+
+class RecordingAccount:
+    """The facts of one recording. Instants are monotonic seconds of the clock that `time_base` ties to UTC."""
+
+    __slots__ = (
+        "_call_id",
+        "_datamode",
+        "_dialect",
+        "_ended_ns",
+        "_limits",
+        "_local_tag",
+        "_peer",
+        "_remote_tag",
+        "_time_base",
+        "_timeline",
+        "_transport",
+        "_user_agent",
+        "answered_ns",
+        "end_reason",
+        "findings",
+        "lines",
+        "metadata",
+        "metadata_documents",
+        "session",
+        "started_ns",
+        "timeline_dropped",
+    )
+
+    def __init__(self, session: SessionId, *, limits: Limits, time_base: TimeBase, started: float) -> None:
+        self.session = session
+        self._limits = limits
+        self._time_base = time_base
+        self.started_ns = time_base.unix_ns_at(started)
+        self.answered_ns: int | None = None
+        self._ended_ns: int | None = None
+        self.end_reason: str | None = None
+        """Why the recording ended, None as long as it runs."""
+        self._call_id = self._local_tag = self._remote_tag = ""
+        self._transport = Transport.UDP
+        self._peer: Address | None = None
+        self._user_agent: str | None = None
+        self.lines: dict[int, LineAccount] = {}
+        """Lines by index that were accepted at some time."""
+        self.metadata = MetadataState(limits=limits)
+        """The merged metadata (RFC 7866 section 9)."""
+        self.metadata_documents = 0
+        """Bodies of metadata received."""
+        self._datamode: str | None = None
+        self._dialect = ""
+        self.findings = FindingLog(limits.findings)
+        self._timeline: list[tuple[int, int, dict[str, object]]] = []
+        self.timeline_dropped = 0
+        """Entries of the timeline over the bound."""
+
+    def invited(
+        self,
+        *,
+        call_id: str,
+        local_tag: str,
+        remote_tag: str,
+        transport: Transport,
+        peer: Address,
+        user_agent: str | None,
+        now: float,
+    ) -> None:
+        """Take the INVITE that began the recording."""
+        self._call_id, self._local_tag, self._remote_tag = call_id, local_tag, remote_tag
+        self._transport, self._peer, self._user_agent = transport, peer, user_agent
+        self._add_entry("invited", {}, now=now)
+
+    def offer_answered(
+        self, offer: SessionDescription, plan: AnswerPlan, answer: SessionDescription, *, now: float
+    ) -> None:
+        """Take an offer with the answer that was sent to it: the first one and each later one."""
+        for line_plan in plan.lines:
+            line = self.lines.get(line_plan.index)
+            if line_plan.accepted:
+                if line is None:
+                    line = self._add_line(line_plan, now=now)
+                    self._add_entry("stream-added", _line_fields(line_plan), now=now, line=line)
+                elif _differs(line, line_plan):
+                    self._change_line(line, line_plan, now=now)
+                line.formats.update({entry.payload_type: entry for entry in line_plan.formats})
+                line.local_port = answer.media[line_plan.index].port
+            elif line is not None and line.active:
+                line.active = False
+                self._add_entry("stream-removed", {}, now=now, line=line)
+
+    def answered(self, *, now: float) -> None:
+        """Take the 2xx to the INVITE that began the recording: call it when that is sent."""
+        if self.answered_ns is None:
+            self.answered_ns = self._time_base.unix_ns_at(now)
+            self._add_entry("answered", {}, now=now)
+
+    def metadata_received(
+        self, document: MetadataDocument | RequestSnapshot | None, raw: bytes | memoryview, *, now: float
+    ) -> None:
+        """Take a metadata body (None as document when it cannot be read): call it when its request is answered 2xx."""
+        self.metadata_documents += 1
+        fields: dict[str, object] = {
+            "file": metadata_file_name(self.metadata_documents),
+            "sha256": sha256(raw).hexdigest(),
+        }
+        document = document if isinstance(document, MetadataDocument) else None
+        if document is not None:
+            self._dialect = document.dialect.value
+            self._datamode = fields["datamode"] = "complete" if document.is_complete else "partial"
+        self._add_entry("metadata", fields, now=now)
+        if document is None:
+            return
+        changes = self.metadata.apply(document, self._time_base.unix_ns_at(now))
+        self.found(*changes.findings)
+        for kind, stays in (("participant-joined", changes.joined), ("participant-left", changes.left)):
+            for participant, communication_session in stays:
+                ids = {"participant_id": participant, "session_id": communication_session}
+                self._add_entry(kind, ids, now=now)
+
+    def found(self, *findings: Finding) -> None:
+        """Take findings."""
+        self.findings.add(*findings)
+
+    def noted(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> None:
+        """Take an entry of the timeline; `JournalWriter.note` takes the same arguments."""
+        self._add_entry(kind, fields, now=now, line=None if line is None else self.lines.get(line))
+
+    def receive_media(self, line: int, batch: DatagramBatch, *, component: Component, now: float) -> Accepted:
+        """Take datagrams of a line and give those to be journalled; KeyError for a line that was never accepted."""
+        return self.lines[line].receiver.receive(batch, component=component, now=now)
+
+    def poll_media(self, line: int) -> MediaOutput | None:
+        """Give what the receiver of a line has to tell, None when there is nothing more."""
+        return self.lines[line].receiver.poll_output()
+
+    def count_rejected(self, line: int, count: int) -> None:
+        """Take the number of rejected packets of a line from its journal, which holds none of them."""
+        known = self.lines.get(line)
+        if known is not None:
+            known.rejected = count
+
+    def ended(self, reason: str, *, now: float) -> None:
+        """Take the end: an `end_reason` of `recording.json`. The first one counts."""
+        if self.end_reason is None:
+            self.end_reason = reason
+            self._ended_ns = self._time_base.unix_ns_at(now)
+            self._add_entry("ended", {"reason": reason}, now=now)
+
+    def report(self, status: str) -> RecordingReport:
+        """Give the report as things stand, with `status` of `recording.json`."""
+        lines = [self.lines[index] for index in sorted(self.lines)]
+        wanted = [(line.index, line.plan.label) for line in lines]
+        binding = bind_streams(wanted, self.metadata)
+        entries = sorted(self._timeline, key=lambda entry: entry[:2])
+        return RecordingReport(
+            id=self.session,
+            status=status,
+            end_reason=self.end_reason,
+            call_id=self._call_id,
+            local_tag=self._local_tag,
+            remote_tag=self._remote_tag,
+            transport=self._transport,
+            peer=self._peer,
+            user_agent=self._user_agent,
+            started_ns=self.started_ns,
+            answered_ns=self.answered_ns,
+            ended_ns=self._ended_ns,
+            datamode=self._datamode,
+            dialect=self._dialect,
+            groups=groups_json(self.metadata),
+            sessions=sessions_json(self.metadata),
+            participants=participants_json(self.metadata),
+            streams=tuple(self._stream(line, binding.streams.get(line.index)) for line in lines),
+            timeline=tuple(entry for _, _, entry in entries),
+            findings=(*self.findings.findings, *binding.findings),
+        )
+
+    def _stream(self, line: LineAccount, stream: Stream | None) -> StreamReport:
+        statistics = line.receiver.statistics()
+        first_ns = self._instant(statistics.first_arrival)
+        last_ns = self._instant(statistics.last_arrival)
+        return StreamReport(
+            index=line.index,
+            label=line.label,
+            stream_id=None if stream is None else stream.stream_id,
+            session_id=None if stream is None else stream.session_id,
+            media=line.plan.media,
+            codec=line.codec(statistics.payload_types),
+            direction=line.plan.direction if line.active else "inactive",
+            local_port=line.local_port,
+            remote=statistics.source or line.plan.remote_rtp,
+            ssrcs=statistics.ssrcs,
+            packets_received=statistics.packets_received,
+            packets_lost=statistics.packets_lost,
+            packets_duplicate=statistics.packets_duplicate,
+            packets_reordered=statistics.packets_reordered,
+            packets_rejected=statistics.packets_rejected if line.rejected is None else line.rejected,
+            jitter=statistics.jitter,
+            first_packet_ns=first_ns,
+            last_packet_ns=last_ns,
+            duration=0.0 if first_ns is None or last_ns is None else max(last_ns - first_ns, 0) / 1_000_000_000,
+        )
+
+    def _instant(self, now: float | None) -> int | None:
+        return None if now is None else self._time_base.unix_ns_at(now)
+
+    def _add_line(self, plan: LinePlan, *, now: float) -> LineAccount:
+        receiver = MediaReceiver(_spec(plan), limits=self._limits, now=now, where=f"stream {_label(plan)}")
+        line = self.lines[plan.index] = LineAccount(plan, receiver)
+        return line
+
+    def _change_line(self, line: LineAccount, plan: LinePlan, *, now: float) -> None:
+        was = line.plan.direction if line.active else "inactive"
+        line.plan, line.active = plan, True
+        line.receiver.update(_spec(plan), now=now)
+        if plan.direction == "inactive" and was != "inactive":
+            line.holds += 1
+            kind = "stream-held"
+        else:
+            kind = "stream-changed" if was == plan.direction else "stream-resumed"
+        self._add_entry(kind, _line_fields(plan), now=now, line=line)
+
+    def _add_entry(
+        self, kind: str, fields: Mapping[str, object], *, now: float, line: LineAccount | None = None
+    ) -> None:
+        if len(self._timeline) >= self._limits.timeline_entries:
+            self.timeline_dropped += 1
+            return
+        at_ns = self._time_base.unix_ns_at(now)
+        entry: dict[str, object] = {"at": format_instant(at_ns), "event": kind}
+        if line is not None:
+            entry["label"] = line.label
+        entry.update({name: value for name, value in fields.items() if name not in entry})
+        self._timeline.append((at_ns, _RANKS.get(kind, _OTHER_RANK), entry))
+
+
+def metadata_file_name(number: int) -> str:
+    """Give the name of the file that keeps the metadata body of a number from 1, within the folder of its recording."""
+    return f"metadata/{number:04}.xml"
+
+
+def _label(plan: LinePlan) -> str:
+    return str(plan.index) if plan.label is None else plan.label
+
+
+def _differs(line: LineAccount, plan: LinePlan) -> bool:
+    return not line.active or line.plan != plan
+
+
+def _spec(plan: LinePlan) -> MediaSpec:
+    formats = tuple(
+        PayloadFormat(each.payload_type, each.encoding.upper(), each.clock_rate, each.channels, each.fmtp or "")
+        for each in plan.formats
+    )
+    return MediaSpec(
+        media=MediaId(plan.index),
+        formats=formats,
+        remote_rtp=plan.remote_rtp,
+        remote_rtcp=plan.remote_rtcp,
+        direction=plan.direction,
+        rtcp_mux=plan.rtcp_mux,
+        ptime=plan.ptime,
+    )
+
+
+def _line_fields(plan: LinePlan) -> dict[str, object]:
+    return {"direction": plan.direction, "codecs": [each.name for each in plan.formats]}

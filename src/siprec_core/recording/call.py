@@ -1,0 +1,99 @@
+"""What a recording client (SRC) calls with: the streams, the people, and the metadata document that tells of them."""
+
+from dataclasses import dataclass
+
+from siprec_core.clock import format_instant
+from siprec_core.entropy import Ids
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import (
+    DataMode,
+    MetadataDocument,
+    Name,
+    NameId,
+    Participant,
+    ParticipantSessionAssociation,
+    ParticipantStreamAssociation,
+    Session,
+    SessionRecordingAssociation,
+    Stream,
+)
+from siprec_core.metadata.times import Instant
+from siprec_core.sdp.formats import MediaFormat
+from siprec_core.sip.transport import Hop
+from siprec_core.types import Address
+
+DEFAULT_FORMATS = (MediaFormat(0, "PCMU", 8000), MediaFormat(8, "PCMA", 8000))
+"""G.711 in both laws (RFC 3551)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """Settings of a recording client."""
+
+    rtp_ports: tuple[int, int] = (40_000, 49_999)
+    """Lowest and highest UDP port for media."""
+    media_host: str | None = None
+    """Address to send media from; None takes the signalling address."""
+    advertise: str | None = None
+    """Address for SDP, Via and Contact in place of the local one (NAT)."""
+    product: str = "siprec"
+    """Text of the User-Agent header field."""
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSpec:
+    """One stream to be recorded: what one participant says."""
+
+    label: str
+    """SDP label (RFC 4574), a token unique within the call."""
+    aor: str
+    """Address of record of the participant who sends it."""
+    name: str | None = None
+    """The participant's display name."""
+    formats: tuple[MediaFormat, ...] = DEFAULT_FORMATS
+    ptime: int = 20
+    """Milliseconds of audio in a packet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSpec:
+    """One recording session to be set up."""
+
+    uri: str
+    """Request-URI: the recording server's."""
+    hop: Hop
+    """Where to send: transport, numeric address, TLS name."""
+    local: Address
+    """Our signalling address: what Via and Contact name and datagrams leave from."""
+    streams: tuple[StreamSpec, ...]
+    from_uri: str = "sip:siprec@localhost"
+    """Address of the recording client."""
+    metadata: bytes | None = None
+    """A document to send as it is; None builds one from `streams`."""
+
+
+def metadata_of(spec: CallSpec, *, ids: Ids, unix_ns: int) -> MetadataDocument:
+    """Build the full snapshot of a call in which everybody hears everybody else (RFC 7865, RFC 8068 section 3.2.1)."""
+    session_id = ids.unique_id()
+    now = Instant(format_instant(unix_ns), unix_ns)
+    people = [(stream, ids.unique_id(), ids.unique_id()) for stream in spec.streams]
+    names = {
+        person: NameId(stream.aor, None if stream.name is None else Name(stream.name)) for stream, person, _ in people
+    }
+    return MetadataDocument(
+        datamode=DataMode.COMPLETE,
+        sessions=(Session(session_id, start_time=now),),
+        participants=tuple(Participant(person, (names[person],)) for _, person, _ in people),
+        streams=tuple(Stream(stream_id, session_id, stream.label) for stream, _, stream_id in people),
+        session_recording_associations=(SessionRecordingAssociation(session_id, now),),
+        participant_session_associations=tuple(
+            ParticipantSessionAssociation(person, session_id, now) for _, person, _ in people
+        ),
+        participant_stream_associations=tuple(
+            ParticipantStreamAssociation(
+                person, (sent,), tuple(other for _, _, other in people if other != sent), associate_time=now
+            )
+            for _, person, sent in people
+        ),
+    )

@@ -1,0 +1,79 @@
+"""All commands of the two facades: flows, media and files.
+
+A driver performs commands in order. One that fails comes back as an input of the machine, never as an exception.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from siprec_core.media.commands import BindMedia, CloseMedia, MediaCommand, SendMedia
+from siprec_core.sip.commands import CloseFlow, FlowCommand, OpenFlow, SendDatagram, SendStream
+from siprec_core.types import SessionId, SinkId
+
+__all__ = [
+    "BindMedia",
+    "CloseFlow",
+    "CloseMedia",
+    "CloseSink",
+    "Command",
+    "FlowCommand",
+    "MediaCommand",
+    "OpenFlow",
+    "OpenSink",
+    "RenderRecording",
+    "SendDatagram",
+    "SendMedia",
+    "SendStream",
+    "SinkCommand",
+    "SinkKind",
+    "WriteSink",
+]
+
+
+class SinkKind(Enum):
+    """How a sink keeps its bytes."""
+
+    JOURNAL = "journal"
+    """Created new, appended, flushed to disk as the durability setting says; never overwritten."""
+    DOCUMENT = "document"
+    """Written beside and renamed into place when closed: readers see the old or the new content, whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSink:
+    """Open a file; failure: `sink_failed`."""
+
+    sink: SinkId
+    kind: SinkKind
+    name: str
+    """Relative path with `/` between the parts, made by us, never a peer's text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSink:
+    """Append bytes (or write them at `offset`); failure: `sink_failed`."""
+
+    sink: SinkId
+    data: bytes
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseSink:
+    """Finish a file: everything written is on disk before anything that follows for the same recording."""
+
+    sink: SinkId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderRecording:
+    """Make the final files of a recording from its journal, off the loop; answer: `rendered` or `render_failed`."""
+
+    session: SessionId
+    directory: str
+    """Relative path of the recording's folder."""
+
+
+SinkCommand: TypeAlias = OpenSink | WriteSink | CloseSink | RenderRecording
+Command: TypeAlias = FlowCommand | MediaCommand | SinkCommand

@@ -1,0 +1,162 @@
+"""From the packets of one media line to runs of audio with their place on the session's clock.
+
+A run is what plays without a gap: the payloads of packets in a row, decoded at once, because a decoder is fast only
+over many packets. The same packets get the same places, so that a first reading tells how long the files of a second
+one get.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from siprec_core.codecs.registry import Decoder, decoder_for
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.limits import Limits
+from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock, Timeline
+from siprec_core.recording.replay import LineMedia
+from siprec_core.rtp.demux import DatagramKind, classify
+from siprec_core.rtp.packet import FIXED_HEADER_SIZE, RtpPacket
+from siprec_core.sdp.formats import MediaFormat
+
+_RUN_PACKETS = 512
+"""Packets gathered at most: memory must not grow with the length of a call."""
+_HEADER = struct.Struct("!BBHII").unpack_from
+
+
+class Run(NamedTuple):
+    """Audio without a gap."""
+
+    ssrc: int
+    start: int
+    """Tick of the first sample."""
+    end: int
+    """Tick behind the last sample."""
+    decoder: Decoder
+    payloads: list[bytes]
+
+
+class _Codec:
+    """One payload type that can be decoded."""
+
+    __slots__ = ("clock_rate", "decoder", "durations")
+
+    def __init__(self, decoder: Decoder, clock_rate: int) -> None:
+        self.decoder = decoder
+        self.clock_rate = clock_rate
+        self.durations: dict[int, tuple[int, bool]] = {}
+        """By size of the payload: ticks, and whether the payload ends with a whole sample."""
+
+    def duration(self, size: int) -> tuple[int, bool]:
+        samples = self.decoder.samples(size)
+        whole = size == 0 or self.decoder.samples(size - 1) < samples
+        entry = self.durations[size] = (samples * TICKS_PER_SECOND // self.decoder.sample_rate, whole)
+        return entry
+
+
+class LinePlacer:
+    """Gathers the packets of one line into runs."""
+
+    __slots__ = (
+        "_clock",
+        "_codec",
+        "_codecs",
+        "_end",
+        "_formats",
+        "_holds",
+        "_payloads",
+        "_ssrc",
+        "_start",
+        "_undecodable",
+        "timeline",
+    )
+
+    def __init__(self, clock: SessionClock, *, limits: Limits) -> None:
+        self._clock = clock
+        self.timeline = Timeline(clock, limits=limits)
+        self._formats: dict[int, MediaFormat] = {}
+        self._codecs: dict[int, _Codec | None] = {}
+        self._holds = 0
+        self._undecodable: dict[str, None] = {}
+        self._codec: _Codec | None = None
+        """Codec of the run that is being gathered, None between runs."""
+        self._ssrc = self._start = self._end = 0
+        self._payloads: list[bytes] = []
+
+    @property
+    def undecodable(self) -> tuple[str, ...]:
+        """Codecs that came and cannot be decoded, in order of appearance."""
+        return tuple(self._undecodable)
+
+    def agree(self, formats: Mapping[int, MediaFormat], holds: int) -> None:
+        """Take over what signalling says: formats by payload type, and how often the line was put on hold so far."""
+        if formats != self._formats:
+            self._formats = dict(formats)
+            self._codecs.clear()
+        if holds != self._holds:
+            self._holds = holds
+            self.timeline.hold()
+
+    def place(self, media: LineMedia) -> list[Run]:
+        """Take packets; give the runs that ended."""
+        runs: list[Run] = []
+        codecs, arrive, place = self._codecs, self._clock.arrive, self.timeline.place
+        for data, at_ns in media.datagrams:
+            arrival = arrive(at_ns)
+            if len(data) >= FIXED_HEADER_SIZE and data[0] == 0x80 and not 192 <= data[1] <= 223:
+                _, second, sequence_number, timestamp, ssrc = _HEADER(data)
+                payload = data[FIXED_HEADER_SIZE:]
+            else:
+                packet = _parse(data)
+                if packet is None:
+                    continue
+                second, sequence_number = packet.payload_type, packet.sequence_number
+                timestamp, ssrc, payload = packet.timestamp, packet.ssrc, bytes(packet.payload)
+            payload_type = second & 0x7F
+            codec = codecs[payload_type] if payload_type in codecs else self._find_codec(payload_type)
+            if codec is None:
+                continue
+            size = len(payload)
+            duration, whole = codec.durations.get(size) or codec.duration(size)
+            if not duration:
+                continue
+            tick = place(
+                ssrc, sequence_number, timestamp, clock_rate=codec.clock_rate, duration=duration, arrival=arrival
+            )
+            if tick is None:
+                continue
+            if tick == self._end and ssrc == self._ssrc and codec is self._codec:
+                self._payloads.append(payload)
+                self._end = tick + duration
+            else:
+                runs += self.finish()
+                self._codec, self._ssrc, self._start, self._end = codec, ssrc, tick, tick + duration
+                self._payloads = [payload]
+            if not whole or len(self._payloads) == _RUN_PACKETS:
+                runs += self.finish()
+        return runs
+
+    def finish(self) -> list[Run]:
+        """End the run that is being gathered; give it, or nothing."""
+        codec, self._codec = self._codec, None
+        return [] if codec is None else [Run(self._ssrc, self._start, self._end, codec.decoder, self._payloads)]
+
+    def _find_codec(self, payload_type: int) -> _Codec | None:
+        codec = None
+        agreed = self._formats.get(payload_type)
+        if agreed is not None and not agreed.is_telephone_event and not agreed.is_comfort_noise:
+            decoder = decoder_for(agreed.encoding, agreed.clock_rate, agreed.channels)
+            if decoder is None:
+                self._undecodable[agreed.name] = None
+            else:
+                codec = _Codec(decoder, agreed.clock_rate)
+        self._codecs[payload_type] = codec
+        return codec
+
+
+def _parse(data: bytes) -> RtpPacket | None:
+    if classify(data) is not DatagramKind.RTP:
+        return None
+    try:
+        return RtpPacket.parse(data)
+    except RemoteProtocolError:
+        return None

@@ -1,0 +1,123 @@
+"""What a recording server is and whom it records: configuration, the marks of a recording session, admission."""
+
+from dataclasses import dataclass
+
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.findings import Finding, finding
+from siprec_core.limits import Limits
+from siprec_core.sip.message import Request
+from siprec_core.sip.multipart import ParsedBody
+from siprec_core.sip.uas import Refusal
+
+METADATA_TYPES = frozenset(("application/rs-metadata+xml", "application/rs-metadata"))
+"""Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
+UNDERSTOOD = frozenset(("siprec", "100rel"))
+"""Option tags that a client may require. With 100rel we send no 1xx but 100, which takes no PRACK (RFC 3262 section 3)."""
+
+_SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
+"""`+sip.src`, `;src` (BroadWorks, Webex, AudioCodes), `+sip-src` (NG9-1-1 clients)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Settings of a recording server."""
+
+    rtp_ports: tuple[int, int] = (30_000, 39_999)
+    """Lowest and highest UDP port for media."""
+    media_host: str | None = None
+    """Address to receive media on; None takes the one that the INVITE came to."""
+    advertise: str | None = None
+    """Address for SDP, Via and Contact in place of the local one (NAT)."""
+    max_sessions: int | None = None
+    """Recordings at a time; None is without limit."""
+    when_full: str = "busy"
+    """`busy` answers 486, `unavailable` 503 with Retry-After: clients then fail over (RFC 3261 section 21.5.4)."""
+    codecs: tuple[str, ...] = ("PCMU/8000", "PCMA/8000", "L16/8000", "L16/16000")
+    """Codecs that may be negotiated, as `ENCODING/CLOCK-RATE`, most wanted first."""
+    prefer_own_codecs: bool = False
+    """Take the first of `codecs` that is offered instead of the first of the offer that is among them."""
+    strict: bool = False
+    """Refuse what RFC 7866 does not allow instead of recording it with a finding."""
+    manual: bool = False
+    """Wait for `accept` or `reject` of the application before answering."""
+    retry_seconds: int = 10
+    """Retry-After of 503 answers."""
+    product: str = "siprec"
+    """Text of the Server header field, and the application named in journals."""
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class SiprecMarks:
+    """The signs by which one message shows that it belongs to a recording session (RFC 7866 sections 6.1.1, 6.2, 9)."""
+
+    require: bool
+    """`siprec` in Require."""
+    feature_tag: bool
+    """`+sip.src` or `+sip.srs` on the Contact, in any spelling seen in the field."""
+    standard_tag: bool
+    """The feature tag stands as RFC 7866 wants it."""
+    metadata: bool
+    """A metadata body part."""
+
+    @property
+    def any(self) -> bool:
+        """True when there is at least one mark: the only safe test in the field."""
+        return self.require or self.feature_tag or self.metadata
+
+    @property
+    def strict(self) -> bool:
+        """True when both marks of RFC 7866 section 6.2 are there."""
+        return self.require and self.standard_tag
+
+
+def marks_of(request: Request, body: ParsedBody) -> SiprecMarks:
+    """Read the marks of a request; header fields that cannot be read show none."""
+    try:
+        require = any("siprec" in tag for tag in request.require)
+    except RemoteProtocolError:
+        require = False
+    standard, loose = _feature_tags(request)
+    metadata = any(part.content_type.media_type in METADATA_TYPES for part in body.leaves())
+    return SiprecMarks(require, standard or loose, standard, metadata)
+
+
+def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
+    """Tell which marks the first INVITE of a recording session lacks."""
+    found = []
+    if not marks.require:
+        found.append(finding("siprec-no-require", "Require"))
+    if not marks.feature_tag:
+        found.append(finding("siprec-no-feature-tag", "Contact"))
+    elif not marks.standard_tag:
+        found.append(finding("siprec-feature-tag-form", "Contact"))
+    if not marks.metadata:
+        found.append(finding("siprec-no-metadata", "body"))
+    return tuple(found)
+
+
+def _feature_tags(request: Request) -> tuple[bool, bool]:
+    """Tell whether the tag stands as a Contact parameter, and whether it stands in any other way."""
+    raw = " ".join(request.headers.get_all("Contact")).lower()
+    try:
+        contacts = request.contacts
+    except RemoteProtocolError:
+        return False, "+sip.src" in raw
+    for address in contacts:
+        for name, value in address.parameters:
+            if name.lower() in ("+sip.src", "+sip.srs") and (value or "TRUE").upper() != "FALSE":
+                return True, True
+            if name.lower() in _SOURCE_TAGS:
+                return False, True
+    # Inside the brackets (Avaya) or behind a bracket that is never closed (Metaswitch).
+    return False, any(f";{tag}" in raw for tag in _SOURCE_TAGS)
+
+
+def refuse_unmarked(marks: SiprecMarks, *, strict: bool) -> Refusal | None:
+    """Refuse a call that does not show itself as a recording session; it must not silently become one (RFC 7866 6.2).
+
+    421 with `Require: siprec` tells an able client what is missing (RFC 3261 section 21.4.16).
+    """
+    if marks.strict or (marks.any and not strict):
+        return None
+    return Refusal(421, headers=(("Require", "siprec"),))

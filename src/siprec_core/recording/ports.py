@@ -1,0 +1,43 @@
+"""RTP ports: even/odd pairs from a range, rested before they are used again.
+
+A late packet of an old call must not enter a new one, so a port that comes back goes to the end of a first-in
+first-out line: what is taken is always the pair that has rested longest, however busy the range is.
+"""
+
+from collections import deque
+
+from siprec_core.errors import ConfigurationError
+
+
+class PortPool:
+    """Even RTP ports whose odd neighbour carries RTCP (RFC 3550 section 11)."""
+
+    __slots__ = ("_free", "_taken", "high", "low")
+
+    def __init__(self, low: int, high: int) -> None:
+        """Take the pairs within `low` to `high`, both included; raises ConfigurationError when there is none."""
+        if not 1 <= low <= high <= 65_535:
+            raise ConfigurationError(f"rtp_ports: {low}-{high} is not a range within 1-65535")
+        self.low = low
+        self.high = high
+        self._free = deque(range(low + low % 2, high, 2))
+        self._taken: set[int] = set()
+        if not self._free:
+            raise ConfigurationError(f"rtp_ports: {low}-{high} has no even port with its odd neighbour")
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    def take(self) -> int | None:
+        """Take the pair that has rested longest and give its even port; None when all are in use."""
+        if not self._free:
+            return None
+        port = self._free.popleft()
+        self._taken.add(port)
+        return port
+
+    def give_back(self, port: int) -> None:
+        """Let a taken pair rest; anything else is ignored."""
+        if port in self._taken:
+            self._taken.remove(port)
+            self._free.append(port)

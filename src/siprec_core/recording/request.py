@@ -1,0 +1,150 @@
+"""What the body of an INVITE, UPDATE or BYE of a recording session says: an SDP offer, metadata, both or neither."""
+
+from dataclasses import dataclass
+
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.findings import Finding, finding
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import MetadataDocument
+from siprec_core.metadata.reader import read_metadata
+from siprec_core.recording.policy import METADATA_TYPES, SiprecMarks, mark_findings, marks_of
+from siprec_core.sdp.model import SessionDescription
+from siprec_core.sdp.parser import parse_sdp
+from siprec_core.sip.message import Request
+from siprec_core.sip.multipart import BodyPart, parse_body
+from siprec_core.sip.uas import ACCEPTED_TYPES, Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRequest:
+    """A request's body, understood."""
+
+    request: Request
+    marks: SiprecMarks
+    offer: SessionDescription | None
+    metadata: MetadataDocument | None
+    metadata_raw: bytes
+    """The document as received, decoded from its transfer encoding; empty when there is none."""
+    findings: tuple[Finding, ...]
+    refusal: Refusal | None
+    """What the body earns: 400, 415; None when it can be taken."""
+
+
+def read_request(request: Request, *, limits: Limits, strict: bool) -> RecordingRequest:
+    """Read the body of a request; never raises.
+
+    Broken SDP refuses the request. Broken metadata does so only in strict mode: a recording is worth more than its XML.
+    """
+    body = parse_body(request, limits=limits)
+    reading = _Reading(limits, strict)
+    reading.findings.extend((*request.findings, *body.findings))
+    if body.error is not None:
+        reading.refuse_malformed("body", body.error)
+    else:
+        for part in body.leaves():
+            reading.take(part)
+        reading.refuse_unknown(request)
+    marks = marks_of(request, body)
+    if request.method == "INVITE" and "tag=" not in (request.headers.get("To") or ""):
+        reading.findings.extend(mark_findings(marks))
+    return RecordingRequest(
+        request=request,
+        marks=marks,
+        offer=reading.offer,
+        metadata=reading.metadata,
+        metadata_raw=reading.metadata_raw,
+        findings=tuple(reading.findings),
+        refusal=reading.refusal,
+    )
+
+
+class _Reading:
+    """Collects what the parts say, in order."""
+
+    def __init__(self, limits: Limits, strict: bool) -> None:
+        self._limits = limits
+        self._strict = strict
+        self.findings: list[Finding] = []
+        self.offer: SessionDescription | None = None
+        self.metadata: MetadataDocument | None = None
+        self.metadata_raw = b""
+        self.refusal: Refusal | None = None
+        self._unknown: list[str] = []
+
+    def take(self, part: BodyPart) -> None:
+        """Take one leaf part."""
+        media_type = part.content_type.media_type
+        try:
+            if media_type == "application/sdp":
+                self._take_offer(part)
+                return
+            if media_type in METADATA_TYPES:
+                self._take_metadata(part)
+                return
+        except RemoteProtocolError as error:  # the transfer encoding
+            self.refuse_malformed(media_type, error)
+            return
+        if part.disposition is None or part.disposition.handling != "optional":
+            # RFC 5621 8.2: handling is "required" unless it says "optional"; then a type we do not know is 415.
+            self._foreign(part)
+
+    def refuse_unknown(self, request: Request) -> None:
+        """Refuse with 415 what we cannot read: an encoded body, or required parts of unknown types.
+
+        Outside strict mode a known offer beside the unknown part is recorded (RFC 5621 section 8.2 would refuse it).
+        """
+        if self.refusal is not None:
+            return
+        encoding = request.headers.get("Content-Encoding")
+        if request.body and encoding is not None and encoding.strip().lower() != "identity":
+            self.refusal = Refusal(415, headers=(("Accept-Encoding", "identity"),))
+        elif self._unknown and (self._strict or (self.offer is None and self.metadata is None)):
+            self.refusal = Refusal(415, headers=(("Accept", ", ".join(ACCEPTED_TYPES)),))
+
+    def refuse_malformed(self, what: str, error: RemoteProtocolError) -> None:
+        """Refuse with 400 and the place of the fault."""
+        if self.refusal is None:
+            self.refusal = Refusal(400, f"Bad Request - {what}: {_printable(str(error))}")
+
+    def _take_offer(self, part: BodyPart) -> None:
+        if self.offer is not None:
+            self.findings.append(finding("body-second-offer", "body"))
+            return
+        parsed = parse_sdp(part.decoded(), limits=self._limits)
+        self.findings.extend(parsed.findings)
+        if parsed.error is not None:
+            self.refuse_malformed("SDP", parsed.error)
+        self.offer = parsed.description
+
+    def _take_metadata(self, part: BodyPart) -> None:
+        if self.metadata_raw:
+            self.findings.append(finding("body-second-metadata", "body"))
+            return
+        self.metadata_raw = part.decoded()
+        charset = part.content_type.parameters.get("charset")
+        parsed = read_metadata(self.metadata_raw, limits=self._limits, charset=charset)
+        self.findings.extend(parsed.findings)
+        if parsed.error is not None:
+            self.findings.append(
+                finding(
+                    "metadata-malformed",
+                    "metadata",
+                    str(parsed.error),
+                    line=parsed.error.line,
+                    column=parsed.error.column,
+                )
+            )
+            if self._strict:
+                self.refuse_malformed("metadata", parsed.error)
+        if isinstance(parsed.document, MetadataDocument):
+            self.metadata = parsed.document
+
+    def _foreign(self, part: BodyPart) -> None:
+        media_type = part.content_type.media_type
+        self._unknown.append(media_type)
+        message = f"body part of type {media_type} is not understood"
+        self.findings.append(finding("body-unknown-part", "body", message))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if " " <= character <= "~" else " " for character in text)[:120]

@@ -1,0 +1,252 @@
+"""The called side of an endpoint: requests that come, checked and routed (RFC 3261 sections 8.2, 9.2, 12.2.2 to 15)."""
+
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
+from siprec_core.sip.calls import Call, CallTable, Stack
+from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.endpoint_events import AckReceived, InviteReceived, OfferReceived, OptionsReceived, RequestId
+from siprec_core.sip.identity import add_capabilities, answer, contact, failure, success
+from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
+from siprec_core.sip.matching import TransactionKey, merge_key
+from siprec_core.sip.message import Request
+from siprec_core.sip.reply import respond
+from siprec_core.sip.transaction_layer import AckArrived, IncomingRequest
+from siprec_core.sip.uas import Refusal, check_request, refusal_of
+from siprec_core.types import Flow
+
+BUSY = Refusal(503, headers=(("Retry-After", "5"),))
+"""What a request gets that is beyond a limit of ours."""
+
+
+class CalledSide:
+    """Takes requests and answers them, some at once, some when the owner says what."""
+
+    def __init__(self, stack: Stack, calls: CallTable) -> None:
+        self._stack = stack
+        self._calls = calls
+        self._merged: dict[TransactionKey, IncomingRequest] = {}
+        self._waiting: dict[RequestId, IncomingRequest] = {}
+        self._last_request = 0
+
+    # owner
+
+    def accept(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
+        """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits."""
+        call, incoming = self._unanswered(usage)
+        response = success(self._stack.config, incoming, body=body, content_type=content_type)
+        call.usage.advance(UsageInput.ACCEPT, now=now, final=response)
+        self._calls.settle(call, now=now)
+
+    def reject(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
+        """Answer a call with an error; raises LocalProtocolError when it no longer waits."""
+        call, incoming = self._unanswered(usage)
+        call.usage.advance(UsageInput.REJECT, now=now, final=failure(self._stack.config, incoming, refusal))
+        self._calls.settle(call, now=now)
+
+    def answer_offer(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
+        """Answer the re-INVITE or UPDATE that waits; an empty body answers one without an offer."""
+        call, incoming = self._take_offer(usage)
+        if call.usage.dialog is not None:
+            call.usage.dialog.refresh_target(incoming.request)
+        response = success(self._stack.config, incoming, body=body, content_type=content_type)
+        if incoming.request.method == "INVITE":
+            call.usage.reoffer_answered(incoming.request.cseq.number, incoming.key, response, now=now)
+        self._stack.layer.respond(incoming, response, now=now)
+        self._calls.arm(call.usage)
+
+    def refuse_offer(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
+        """Refuse the re-INVITE or UPDATE that waits; the call goes on as it was (RFC 3261 14.2)."""
+        _, incoming = self._take_offer(usage)
+        self._refuse(incoming, refusal, now)
+
+    def answer_options(self, request_id: RequestId, refusal: Refusal | None, *, now: float) -> None:
+        """Answer OPTIONS with 200 and our capabilities, or with what an INVITE would get now (RFC 3261 11.2)."""
+        incoming = self._waiting.pop(request_id, None)
+        if incoming is None:
+            return
+        if refusal is not None:
+            self._refuse(incoming, refusal, now)
+            return
+        response = answer(self._stack.config, incoming, 200)
+        add_capabilities(self._stack.config, response.headers)
+        # RFC 3840 8: the capabilities of a UA stand in the Contact of its OPTIONS response.
+        response.headers.add("Contact", contact(self._stack.config, incoming.flow))
+        self._stack.layer.respond(incoming, response, now=now)
+
+    # wire
+
+    def receive_request(self, incoming: IncomingRequest, *, now: float) -> None:
+        """Take a new request other than ACK."""
+        request = incoming.request
+        try:
+            refusal = check_request(request, understood=self._stack.config.understood)
+            if refusal is not None:
+                self._refuse(incoming, refusal, now)
+            elif request.method == "CANCEL":
+                self._receive_cancel(incoming, now)
+            elif request.to.tag is not None:
+                self._receive_in_dialog(incoming, now)
+            else:
+                self._receive_initial(incoming, now)
+        except RemoteProtocolError as error:
+            # A header field that the treatment needed cannot be read.
+            self._refuse(incoming, refusal_of(error), now)
+
+    def receive_ack(self, arrival: AckArrived, *, now: float) -> None:
+        """Take an ACK. A bad one is never answered (RFC 3261 17)."""
+        try:
+            call = self._calls.of(arrival.request)
+        except RemoteProtocolError:
+            return
+        if call is None or call.usage.dialog is None:
+            return
+        self._stack.layer.trace(call.usage.id, arrival.received)
+        if call.usage.state is UsageState.INVITED:
+            return
+        self._calls.follow(call.usage.dialog, arrival.received.flow)
+        matched = call.usage.acknowledged(arrival.request.cseq.number, now=now)
+        self._stack.outbox.put(AckReceived(usage=call.usage.id, request=arrival.request, matched=matched))
+        self._calls.settle(call, now=now)
+
+    def answer_stateless(self, request: Request, flow: Flow, refusal: Refusal, *, now: float) -> None:
+        """Refuse a request that gets no transaction."""
+        if request.method == "ACK":
+            return
+        response = respond(request, refusal.status, reason=refusal.reason, to_tag=self._stack.ids.tag())
+        for name, value in refusal.headers:
+            response.headers.add(name, value)
+        self._stack.layer.answer_stateless(request, response, flow, now=now)
+
+    def transaction_ended(self, incoming: IncomingRequest) -> None:
+        """Forget what was kept to recognise a merged request."""
+        try:
+            merge = merge_key(incoming.request)
+        except RemoteProtocolError:
+            return
+        if self._merged.get(merge) is incoming:
+            del self._merged[merge]
+
+    # outside dialogs
+
+    def _receive_initial(self, incoming: IncomingRequest, now: float) -> None:
+        request = incoming.request
+        merge = merge_key(request)
+        if merge in self._merged:
+            # RFC 3261 8.2.2.2: the same request by another path is answered 482 (Loop Detected).
+            self._refuse(incoming, Refusal(482), now)
+            return
+        self._merged[merge] = incoming
+        if request.method == "INVITE":
+            self._receive_invite(incoming, now)
+        elif request.method == "OPTIONS":
+            self._receive_options(incoming)
+        else:
+            # BYE and UPDATE exist only within a dialog (RFC 3261 15.1.2, RFC 3311 5.2).
+            self._refuse(incoming, Refusal(481), now)
+
+    def _receive_invite(self, incoming: IncomingRequest, now: float) -> None:
+        limits = self._stack.config.limits
+        if len(self._calls) >= limits.dialogs or self._calls.early >= limits.early_dialogs:
+            self._refuse(incoming, BUSY, now)
+            return
+        dialog = Dialog.for_uas(incoming.request, local_tag=incoming.local_tag, flow=incoming.flow)
+        usage = InviteUsage(self._calls.next_id(), incoming.request, calling=False, dialog=dialog)
+        incoming.owner = usage.id
+        self._calls.add(Call(usage, incoming=incoming))
+        self._stack.outbox.put(
+            InviteReceived(
+                usage=usage.id,
+                request=incoming.request,
+                flow=incoming.flow,
+                local_tag=incoming.local_tag,
+                raw=incoming.raw,
+            )
+        )
+
+    def _receive_options(self, incoming: IncomingRequest) -> None:
+        self._last_request += 1
+        request_id = RequestId(self._last_request)
+        self._waiting[request_id] = incoming
+        self._stack.outbox.put(OptionsReceived(request_id=request_id, request=incoming.request))
+
+    def _receive_cancel(self, incoming: IncomingRequest, now: float) -> None:
+        invite = self._stack.layer.find(incoming.request, method="INVITE")
+        if invite is None:
+            self._refuse(incoming, Refusal(481), now)
+            return
+        # RFC 3261 9.2: the To tag of the answers to the CANCEL and to its INVITE is the same.
+        incoming.local_tag, incoming.owner = invite.local_tag, invite.owner
+        call = self._calls.of_owner(invite.owner)
+        if call is not None:
+            self._calls.trace(call, incoming)
+        self._stack.layer.respond(incoming, answer(self._stack.config, incoming, 200), now=now)
+        if call is None:
+            return
+        if call.incoming is invite:
+            final = failure(self._stack.config, invite, Refusal(487))
+            call.usage.advance(UsageInput.CANCEL, now=now, final=final)
+            self._calls.settle(call, now=now)
+        elif call.offer is invite:
+            self.refuse_offer(call.usage.id, Refusal(487), now=now)
+
+    # within dialogs
+
+    def _receive_in_dialog(self, incoming: IncomingRequest, now: float) -> None:
+        request = incoming.request
+        call = self._calls.of(request)
+        if call is None or call.usage.dialog is None:
+            self._refuse(incoming, Refusal(481), now)
+            return
+        dialog = call.usage.dialog
+        incoming.owner, incoming.local_tag = call.usage.id, dialog.local_tag
+        self._calls.trace(call, incoming)
+        if not dialog.accept_sequence(request):
+            # RFC 3261 12.2.2: a CSeq lower than one seen before is answered 500.
+            self._refuse(incoming, Refusal(500, "Server Internal Error - CSeq lower than before"), now)
+            return
+        self._calls.follow(dialog, incoming.flow)
+        if request.method == "BYE":
+            self._receive_bye(incoming, call, now)
+        elif request.method == "OPTIONS":
+            self._receive_options(incoming)
+        else:
+            self._receive_offer(incoming, call, now)
+
+    def _receive_offer(self, incoming: IncomingRequest, call: Call, now: float) -> None:
+        if call.usage.is_over:
+            self._refuse(incoming, Refusal(481), now)
+        elif call.offer is not None or call.usage.state is UsageState.INVITED:
+            # RFC 3261 14.2, RFC 3311 5.2: one offer at a time, else 500 with Retry-After "between 0 and 10 seconds".
+            seconds = str(int(self._stack.ids.fraction() * 11))
+            self._refuse(incoming, Refusal(500, headers=(("Retry-After", seconds),)), now)
+        else:
+            call.offer = incoming
+            self._stack.outbox.put(OfferReceived(usage=call.usage.id, request=incoming.request))
+
+    def _receive_bye(self, incoming: IncomingRequest, call: Call, now: float) -> None:
+        # RFC 3261 15.1.2: 200 always; requests still pending are answered 487.
+        self._stack.layer.respond(incoming, answer(self._stack.config, incoming, 200), now=now)
+        if call.offer is not None:
+            self.refuse_offer(call.usage.id, Refusal(487), now=now)
+        final = None
+        if call.usage.state is UsageState.INVITED and call.incoming is not None:
+            final = failure(self._stack.config, call.incoming, Refusal(487))
+        call.usage.advance(UsageInput.BYE, now=now, final=final)
+        self._calls.settle(call, now=now, bye=incoming.request)
+
+    # answers
+
+    def _unanswered(self, usage: UsageId) -> tuple[Call, IncomingRequest]:
+        call = self._calls.get(usage)
+        if call is None or call.incoming is None or call.usage.state is not UsageState.INVITED:
+            raise LocalProtocolError("the call does not wait for an answer")
+        return call, call.incoming
+
+    def _take_offer(self, usage: UsageId) -> tuple[Call, IncomingRequest]:
+        call = self._calls.get(usage)
+        if call is None or call.offer is None:
+            raise LocalProtocolError("no offer waits for an answer")
+        incoming, call.offer = call.offer, None
+        return call, incoming
+
+    def _refuse(self, incoming: IncomingRequest, refusal: Refusal, now: float) -> None:
+        self._stack.layer.respond(incoming, failure(self._stack.config, incoming, refusal), now=now)

@@ -1,0 +1,149 @@
+"""Dialogs: the peer-to-peer relation of RFC 3261 section 12.
+
+A dialog is plain state with the rules that read and change it: route set, targets, tags, sequence numbers.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.sip.fields import NameAddr
+from siprec_core.sip.headers import Headers
+from siprec_core.sip.message import Request, Response
+from siprec_core.sip.uri import SipUri
+from siprec_core.types import Flow
+
+
+class DialogId(NamedTuple):
+    """Call-ID and both tags, seen from our side (RFC 3261 section 12)."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Dialog:
+    """One dialog. `remote_tag` is empty for peers of RFC 2543 that send none (RFC 3261 12.1.1)."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: NameAddr
+    """Our From or To, with our tag."""
+    remote: NameAddr
+    """The peer's, with its tag."""
+    remote_target: str
+    """Request-URI of our requests: the peer's Contact."""
+    route_set: tuple[str, ...]
+    """Route header values in the order in which we send them."""
+    local_sequence: int
+    remote_sequence: int | None
+    flow: Flow
+    """The path the peer's last request or response came along."""
+
+    @property
+    def id(self) -> DialogId:
+        """The key of the dialog."""
+        return DialogId(self.call_id, self.local_tag, self.remote_tag)
+
+    @classmethod
+    def for_uas(cls, request: Request, *, local_tag: str, flow: Flow, first_sequence: int = 0) -> "Dialog":
+        """Make the dialog of an INVITE that we answer: Record-Route in order (RFC 3261 12.1.1).
+
+        Raises RemoteProtocolError when From, To or Contact cannot be read.
+        """
+        contacts = request.contacts
+        if not contacts or contacts[0].uri == "*":
+            raise RemoteProtocolError("an INVITE has exactly one Contact (RFC 3261 8.1.1.8)", field="Contact")
+        to = request.to
+        return cls(
+            call_id=request.call_id,
+            local_tag=local_tag,
+            remote_tag=request.from_.tag or "",
+            local=to.with_tag(local_tag),
+            remote=request.from_,
+            remote_target=contacts[0].uri,
+            route_set=tuple(str(route) for route in request.record_routes),
+            local_sequence=first_sequence,
+            remote_sequence=request.cseq.number,
+            flow=flow,
+        )
+
+    @classmethod
+    def for_uac(cls, request: Request, response: Response, *, flow: Flow) -> "Dialog":
+        """Make the dialog that a response to our INVITE forms: Record-Route reversed (RFC 3261 12.1.2).
+
+        Raises RemoteProtocolError when To or Contact cannot be read.
+        """
+        contacts = response.contacts
+        if not contacts:
+            raise RemoteProtocolError("a response that forms a dialog has a Contact", field="Contact")
+        return cls(
+            call_id=request.call_id,
+            local_tag=request.from_.tag or "",
+            remote_tag=response.to.tag or "",
+            local=request.from_,
+            remote=response.to,
+            remote_target=contacts[0].uri,
+            route_set=tuple(str(route) for route in reversed(response.record_routes)),
+            local_sequence=request.cseq.number,
+            remote_sequence=None,
+            flow=flow,
+        )
+
+    def accept_sequence(self, request: Request) -> bool:
+        """Take the CSeq of a request within the dialog; False when it is lower than one before (RFC 3261 12.2.2).
+
+        ACK and CANCEL repeat a number and are not to be asked about.
+        """
+        number = request.cseq.number
+        if self.remote_sequence is not None and number < self.remote_sequence:
+            return False
+        self.remote_sequence = number
+        return True
+
+    def refresh_target(self, message: Request | Response) -> None:
+        """Take the Contact of a target refresh request or its 2xx (RFC 3261 12.2.1.2, 12.2.2), if it has one."""
+        contacts = message.contacts
+        if len(contacts) == 1 and contacts[0].uri != "*":
+            self.remote_target = contacts[0].uri
+
+    def next_hop_uri(self) -> str:
+        """URI whose host the next request goes to: top route, else remote target (RFC 3261 8.1.2)."""
+        return NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
+
+    def request(self, method: str, *, sequence: int | None = None) -> Request:
+        """Build a request within the dialog, without Via and Contact (RFC 3261 12.2.1.1).
+
+        `sequence` is given for an ACK, which repeats its INVITE's number.
+        """
+        if sequence is None:
+            self.local_sequence += 1
+            sequence = self.local_sequence
+        uri, routes = self._routing()
+        headers = Headers()
+        headers.add("Max-Forwards", "70")
+        for route in routes:
+            headers.add("Route", route)
+        headers.add("From", str(self.local))
+        headers.add("To", str(self.remote))
+        headers.add("Call-ID", self.call_id)
+        headers.add("CSeq", f"{sequence} {method}")
+        return Request(method, uri, headers)
+
+    def _routing(self) -> tuple[str, tuple[str, ...]]:
+        if not self.route_set:
+            return self.remote_target, ()
+        first = NameAddr.parse(self.route_set[0]).uri
+        if _is_loose(first):
+            return self.remote_target, self.route_set
+        # RFC 3261 12.2.1.1: a strict router's URI becomes the Request-URI, the remote target the last Route.
+        return first, (*self.route_set[1:], f"<{self.remote_target}>")
+
+
+def _is_loose(uri: str) -> bool:
+    try:
+        return "lr" in SipUri.parse(uri).parameters
+    except RemoteProtocolError:
+        return True

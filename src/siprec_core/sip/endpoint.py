@@ -1,0 +1,168 @@
+"""The user agent core: both sides of a SIP endpoint over one transaction layer (RFC 3261 sections 8 to 15).
+
+It routes: transaction to call, call to owner, and back. Policy (whom to accept, what to answer) belongs to the owner,
+which reads `poll_output` and calls the methods below.
+"""
+
+from typing import TypeAlias
+
+from siprec_core.entropy import Ids
+from siprec_core.machine import Outbox, earliest
+from siprec_core.sip.called import BUSY, CalledSide
+from siprec_core.sip.calling import CallingSide
+from siprec_core.sip.calls import CallTable, Stack
+from siprec_core.sip.endpoint_events import EndpointItem, EndpointOutput, MessageTraced, RequestId
+from siprec_core.sip.identity import EndpointConfig
+from siprec_core.sip.invite import UsageId
+from siprec_core.sip.message import Request
+from siprec_core.sip.outgoing import RequestSender
+from siprec_core.sip.transaction_layer import (
+    AckArrived,
+    Overloaded,
+    RequestArrived,
+    ResponseArrived,
+    Traced,
+    TransactionEnded,
+    TransactionLayer,
+    Unreadable,
+)
+from siprec_core.sip.transport import Hop, TransportLayer
+from siprec_core.sip.uas import Refusal, refusal_of
+from siprec_core.types import Address, Flow
+
+_Arrival: TypeAlias = RequestArrived | AckArrived | ResponseArrived | Overloaded | Unreadable | TransactionEnded
+
+
+class SipEndpoint:
+    """One SIP user agent without I/O."""
+
+    def __init__(self, config: EndpointConfig, *, ids: Ids) -> None:
+        self._transport = TransportLayer(limits=config.limits, strict=config.strict)
+        self._items: Outbox[EndpointItem] = Outbox()
+        self._outbox: Outbox[EndpointOutput] = Outbox()
+        self._layer = TransactionLayer(self._transport, self._items, ids=ids, most=config.limits.server_transactions)
+        sender = RequestSender(config, self._layer, ids=ids)
+        stack = Stack(config, ids, self._transport, self._layer, sender, self._items)
+        self._calls = CallTable(stack)
+        self._called = CalledSide(stack, self._calls)
+        self._calling = CallingSide(stack, self._calls)
+
+    # machine
+
+    def poll_output(self) -> EndpointOutput | None:
+        """Give the oldest output not yet taken."""
+        return self._outbox.poll()
+
+    def next_timeout(self) -> float | None:
+        """Give the deadline that is due first."""
+        return earliest(self._calls.next_timeout(), self._layer.next_timeout())
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Fire what is due."""
+        self._layer.handle_timeout(now=now)
+        self._route(now)
+        self._calls.handle_timeout(now=now)
+        self._route(now)
+
+    @property
+    def calls(self) -> int:
+        """Number of calls that are not over yet, those whose BYE waits for its answer included."""
+        return len(self._calls)
+
+    # wire
+
+    def receive_datagram(self, data: bytes, *, flow: Flow, now: float) -> None:
+        """Take one UDP datagram."""
+        self._transport.receive_datagram(data, flow=flow, now=now)
+        self._drain(now)
+
+    def flow_opened(self, flow: Flow, *, now: float) -> None:
+        """Take a new connection."""
+        self._transport.flow_opened(flow, now=now)
+        self._drain(now)
+
+    def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
+        """Take octets of a connection; empty is its end."""
+        self._transport.receive_stream(flow, data, now=now)
+        self._drain(now)
+
+    def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
+        """Take the failure of a connection."""
+        self._transport.flow_failed(flow, error, now=now)
+        self._drain(now)
+
+    # called side
+
+    def accept(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
+        """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits."""
+        self._called.accept(usage, body=body, content_type=content_type, now=now)
+        self._route(now)
+
+    def reject(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
+        """Answer a call with an error; raises LocalProtocolError when it no longer waits."""
+        self._called.reject(usage, refusal, now=now)
+        self._route(now)
+
+    def answer_offer(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
+        """Answer the re-INVITE or UPDATE that waits; raises LocalProtocolError when none does."""
+        self._called.answer_offer(usage, body=body, content_type=content_type, now=now)
+        self._route(now)
+
+    def refuse_offer(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
+        """Refuse the re-INVITE or UPDATE that waits; raises LocalProtocolError when none does."""
+        self._called.refuse_offer(usage, refusal, now=now)
+        self._route(now)
+
+    def answer_options(self, request_id: RequestId, refusal: Refusal | None, *, now: float) -> None:
+        """Answer OPTIONS with 200 and our capabilities, or with what an INVITE would get now (RFC 3261 11.2)."""
+        self._called.answer_options(request_id, refusal, now=now)
+        self._route(now)
+
+    # calling side
+
+    def call(self, invite: Request, hop: Hop, *, local: Address, now: float) -> UsageId:
+        """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added."""
+        usage = self._calling.call(invite, hop, local=local, now=now)
+        self._route(now)
+        return usage
+
+    # both
+
+    def hang_up(self, usage: UsageId, *, now: float) -> None:
+        """End a call in the way its state asks for: error response, CANCEL or BYE; nothing when it has ended."""
+        call = self._calls.get(usage)
+        if call is not None:
+            self._calls.hang_up(call, now=now, refusal=BUSY)
+            self._route(now)
+
+    # inside
+
+    def _drain(self, now: float) -> None:
+        self._layer.drain_transport(now)
+        self._route(now)
+
+    def _route(self, now: float) -> None:
+        """Take the items in order: what arrived is worked on, the rest goes out."""
+        while (item := self._items.poll()) is not None:
+            if isinstance(item, _Arrival):
+                self._arrived(item, now)
+            elif isinstance(item, Traced):
+                usage = UsageId(item.owner)
+                self._outbox.put(MessageTraced(usage=usage, data=item.data, flow=item.flow, sent=item.sent))
+            else:
+                self._outbox.put(item)
+
+    def _arrived(self, arrival: _Arrival, now: float) -> None:
+        match arrival:
+            case RequestArrived(incoming=incoming):
+                self._called.receive_request(incoming, now=now)
+            case AckArrived():
+                self._called.receive_ack(arrival, now=now)
+            case ResponseArrived():
+                self._calling.receive_response(arrival, now=now)
+            case Overloaded(request=request, flow=flow):
+                self._called.answer_stateless(request, flow, BUSY, now=now)
+            case Unreadable(request=request, flow=flow, error=error):
+                self._called.answer_stateless(request, flow, refusal_of(error), now=now)
+            case TransactionEnded(incoming=incoming):
+                self._called.transaction_ended(incoming)

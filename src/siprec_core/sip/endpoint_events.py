@@ -1,0 +1,138 @@
+"""What the user agent core tells its owner."""
+
+from dataclasses import dataclass
+from typing import NewType, TypeAlias
+
+from siprec_core.sip.commands import FlowCommand
+from siprec_core.sip.invite import UsageId
+from siprec_core.sip.message import Request, Response
+from siprec_core.sip.transaction_layer import LayerOutput, MessageRefused
+from siprec_core.types import Flow
+
+__all__ = [
+    "AckReceived",
+    "CallAnswered",
+    "CallEnded",
+    "CallGone",
+    "CallProgressed",
+    "CallRefused",
+    "EndpointEvent",
+    "EndpointItem",
+    "EndpointOutput",
+    "InviteReceived",
+    "MessageRefused",
+    "MessageTraced",
+    "OfferReceived",
+    "OptionsReceived",
+    "RequestId",
+]
+
+RequestId = NewType("RequestId", int)
+"""Names a request outside dialogs that waits for the owner's answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteReceived:
+    """A call came; the owner answers with `accept` or `reject`, now or later."""
+
+    usage: UsageId
+    request: Request
+    flow: Flow
+    local_tag: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferReceived:
+    """A re-INVITE or UPDATE came within a call; the owner answers with `answer_offer` or `refuse_offer`."""
+
+    usage: UsageId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionsReceived:
+    """OPTIONS came; the owner answers with `answer_options` as it would answer an INVITE (RFC 3261 11.2)."""
+
+    request_id: RequestId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckReceived:
+    """An ACK to a 2xx came."""
+
+    usage: UsageId
+    request: Request
+    matched: bool
+    """False when its CSeq number fits no INVITE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallProgressed:
+    """A 1xx to our INVITE came."""
+
+    usage: UsageId
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAnswered:
+    """A 2xx to our INVITE came and was acknowledged."""
+
+    usage: UsageId
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRefused:
+    """Our INVITE failed: an error response, 408 for silence or 503 for a broken transport (RFC 3261 8.1.3.1)."""
+
+    usage: UsageId
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded:
+    """The call is over; `request` is the peer's BYE with its body where there was one."""
+
+    usage: UsageId
+    reason: str
+    """`bye`, `local-bye`, `cancelled`, `rejected`, `timeout-ack`."""
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallGone:
+    """No transaction of the call waits any more."""
+
+    usage: UsageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageTraced:
+    """A message of a call was received or handed to its transport, retransmissions included."""
+
+    usage: UsageId
+    data: bytes
+    flow: Flow
+    sent: bool
+
+
+EndpointEvent: TypeAlias = (
+    InviteReceived
+    | OfferReceived
+    | OptionsReceived
+    | AckReceived
+    | CallProgressed
+    | CallAnswered
+    | CallRefused
+    | CallEnded
+    | CallGone
+    | MessageTraced
+    | MessageRefused
+)
+EndpointOutput: TypeAlias = FlowCommand | EndpointEvent
+EndpointItem: TypeAlias = EndpointEvent | LayerOutput
+"""What stands in the one queue between the layers and the endpoint."""

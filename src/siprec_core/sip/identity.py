@@ -1,0 +1,108 @@
+"""How an endpoint shows itself: Via, Contact, capabilities, and the responses that carry them."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.limits import Limits
+from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.headers import Headers
+from siprec_core.sip.message import Response
+from siprec_core.sip.reply import respond
+from siprec_core.sip.transaction_layer import IncomingRequest
+from siprec_core.sip.transport import Hop
+from siprec_core.sip.uas import ACCEPTED_TYPES, ALLOWED, Refusal
+from siprec_core.sip.uri import SipUri
+from siprec_core.types import Address, Flow, Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """What an endpoint is."""
+
+    product: str
+    """Text of Server and User-Agent header fields."""
+    feature_tag: str
+    """`+sip.srs` or `+sip.src` (RFC 7866 sections 6.1.1, 6.2), put on every Contact."""
+    understood: frozenset[str]
+    """Option tags, lower case, that peers may require."""
+    supported: tuple[str, ...] = ()
+    """Option tags of the Supported header field."""
+    advertise: str | None = None
+    """Host for Via and Contact in place of the local address (NAT)."""
+    strict: bool = False
+    """Refuse what is against the grammar instead of tolerating it."""
+    limits: Limits = Limits()
+
+
+def bracketed(host: str) -> str:
+    """Write a host for a URI or Via: IPv6 in brackets (RFC 3261 section 25.1)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def contact(config: EndpointConfig, flow: Flow, *, secure: bool = False) -> str:
+    """Give our Contact for a dialog along `flow`, with the feature tag outside the brackets (RFC 7866 6.1.1)."""
+    host = bracketed(config.advertise or flow.local.host)
+    scheme = "sips" if secure else "sip"
+    suffix = "" if flow.transport is Transport.UDP or secure else f";transport={flow.transport.value}"
+    return f"<{scheme}:{host}:{flow.local.port}{suffix}>;{config.feature_tag}"
+
+
+def via(config: EndpointConfig, transport: Transport, local: Address, branch: str) -> str:
+    """Give our Via with a fresh branch; rport asks for answers to where we send from (RFC 3581 section 3)."""
+    host = bracketed(config.advertise or local.host)
+    return f"SIP/2.0/{transport.via_name} {host}:{local.port};branch={branch};rport"
+
+
+def next_hop(dialog: Dialog) -> Hop:
+    """Tell where a request within the dialog goes: top route or remote target, when its host is an address.
+
+    A host name, or a URI that cannot be read, leads back to where the peer's last message came from.
+    """
+    flow = dialog.flow
+    try:
+        uri = SipUri.parse(dialog.next_hop_uri())
+        host = str(ip_address(uri.host))
+    except (RemoteProtocolError, ValueError):
+        return Hop(flow.transport, flow.remote)
+    transport = uri.transport or flow.transport
+    if uri.scheme == "sips":
+        transport = Transport.TLS
+    return Hop(transport, Address(host, uri.port or transport.default_port), uri.host)
+
+
+def add_capabilities(config: EndpointConfig, headers: Headers) -> None:
+    """Add Allow, Accept and Supported (RFC 3261 sections 11.2 and 13.2.1)."""
+    headers.add("Allow", ", ".join(ALLOWED))
+    headers.add("Accept", ", ".join(ACCEPTED_TYPES))
+    if config.supported:
+        headers.add("Supported", ", ".join(config.supported))
+
+
+def success(config: EndpointConfig, incoming: IncomingRequest, *, body: bytes, content_type: str) -> Response:
+    """Build a 200 that forms or refreshes a dialog: Record-Route copied in order, our Contact (RFC 3261 12.1.1)."""
+    request = incoming.request
+    response = answer(config, incoming, 200)
+    for value in request.headers.get_all("Record-Route"):
+        response.headers.add("Record-Route", value)
+    response.headers.add("Contact", contact(config, incoming.flow, secure=request.uri[:5].lower() == "sips:"))
+    add_capabilities(config, response.headers)
+    if body:
+        response.headers.add("Content-Type", content_type)
+        response.body = body
+    return response
+
+
+def failure(config: EndpointConfig, incoming: IncomingRequest, refusal: Refusal) -> Response:
+    """Build the error response of a refusal."""
+    response = answer(config, incoming, refusal.status, refusal.reason)
+    for name, value in refusal.headers:
+        response.headers.add(name, value)
+    return response
+
+
+def answer(config: EndpointConfig, incoming: IncomingRequest, status: int, reason: str | None = None) -> Response:
+    """Build a response with our To tag and our name."""
+    response = respond(incoming.request, status, reason=reason, to_tag=incoming.local_tag)
+    response.headers.add("Server", config.product)
+    return response

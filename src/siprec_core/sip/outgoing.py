@@ -1,0 +1,59 @@
+"""Requests that an endpoint sends: INVITE, and ACK, BYE and CANCEL for its calls."""
+
+from siprec_core.entropy import Ids
+from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.headers import Headers
+from siprec_core.sip.identity import EndpointConfig, next_hop, via
+from siprec_core.sip.message import Request
+from siprec_core.sip.transaction_layer import OutgoingRequest, TransactionLayer
+from siprec_core.sip.transport import Hop
+from siprec_core.types import Address, Flow
+
+
+class RequestSender:
+    """Adds Via and path to requests and starts their transactions."""
+
+    def __init__(self, config: EndpointConfig, layer: TransactionLayer, *, ids: Ids) -> None:
+        self._config = config
+        self._layer = layer
+        self._ids = ids
+
+    def start(
+        self, request: Request, hop: Hop, *, local: Address, flow: Flow | None, owner: int | None, now: float
+    ) -> OutgoingRequest:
+        """Start a client transaction for `request` with a Via of ours and a fresh branch."""
+        request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
+        return self._layer.start(request, hop, local=local, flow=flow, owner=owner, now=now)
+
+    def bye(self, dialog: Dialog, *, owner: int | None, now: float) -> OutgoingRequest:
+        """Send BYE within a dialog (RFC 3261 15.1.1)."""
+        request = dialog.request("BYE")
+        request.headers.add("User-Agent", self._config.product)
+        return self.start(request, next_hop(dialog), local=dialog.flow.local, flow=dialog.flow, owner=owner, now=now)
+
+    def ack(self, dialog: Dialog, *, sequence: int, again: Request | None, owner: int | None, now: float) -> Request:
+        """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one."""
+        hop = next_hop(dialog)
+        local = dialog.flow.local
+        request = again
+        if request is None:
+            request = dialog.request("ACK", sequence=sequence)
+            request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
+        self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
+        return request
+
+    def cancel(self, call: OutgoingRequest, *, now: float) -> OutgoingRequest:
+        """Send CANCEL: the INVITE's URI, Call-ID, To, From, Route, number and top Via (RFC 3261 9.1)."""
+        invite = call.request
+        headers = Headers()
+        headers.add("Via", str(invite.top_via))
+        headers.add("Max-Forwards", "70")
+        for value in invite.headers.get_all("Route"):
+            headers.add("Route", value)
+        headers.add("From", invite.headers.get("From") or "")
+        headers.add("To", invite.headers.get("To") or "")
+        headers.add("Call-ID", invite.call_id)
+        headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        request = Request("CANCEL", invite.uri, headers)
+        self._layer.cancelled(call, now=now)
+        return self._layer.start(request, call.hop, local=call.local, flow=call.flow, owner=call.owner, now=now)

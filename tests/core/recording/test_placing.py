@@ -1,0 +1,107 @@
+"""Runs of audio out of packets."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siprec_core.limits import Limits
+from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
+from siprec_core.recording.placing import LinePlacer
+from siprec_core.recording.replay import LineMedia
+from siprec_core.rtp.packet import HeaderExtension, RtpPacket
+from siprec_core.sdp.formats import MediaFormat
+from tests.core.recording.calls import Line, Sent, stream, tone
+
+FORMATS = {
+    0: MediaFormat(0, "PCMU", 8_000),
+    96: MediaFormat(96, "L16", 8_000),
+    101: MediaFormat(101, "telephone-event", 8_000),
+}
+FRAME = TICKS_PER_SECOND // 50
+
+
+def placer() -> LinePlacer:
+    made = LinePlacer(SessionClock(limits=Limits()), limits=Limits())
+    made.agree(FORMATS, 0)
+    return made
+
+
+def media(sent: list[Sent]) -> LineMedia:
+    return LineMedia(0, [(each.data, round(each.seconds * 1e9)) for each in sent])
+
+
+def test_packets_in_a_row_are_one_run() -> None:
+    made = placer()
+    sent = stream(tone(1_600))
+    assert made.place(media(sent[:4])) == []
+    assert made.place(media(sent[4:])) == []
+    (run,) = made.finish()
+    assert (run.ssrc, run.start, run.end, len(run.payloads)) == (0x11, 0, 10 * FRAME, 10)
+    assert made.finish() == []
+
+
+def test_a_gap_ends_a_run() -> None:
+    made = placer()
+    sent = stream(tone(1_600))
+    (first,) = made.place(media(sent[:4] + sent[6:]))
+    (second,) = made.finish()
+    assert (first.end, second.start) == (4 * FRAME, 6 * FRAME)
+
+
+def test_runs_are_bounded() -> None:
+    runs = placer().place(media(stream(tone(160 * 2_000))))
+    assert [len(run.payloads) for run in runs] == [512] * 3
+
+
+def test_headers_of_every_shape_hold_the_same_audio() -> None:
+    made = placer()
+    extension = HeaderExtension(0xBEDE, b"\0" * 4)
+    packets = [
+        RtpPacket(0, 0, 0, 1, b"\xff" * 160),
+        RtpPacket(0, 1, 160, 1, b"\xff" * 160, csrcs=(5, 6)),
+        RtpPacket(0, 2, 320, 1, b"\xff" * 160, extension=extension),
+        RtpPacket(0, 3, 480, 1, b"\xff" * 160, padding_size=4, marker=True),
+    ]
+    made.place(LineMedia(0, [(packet.to_bytes(), 20_000_000 * n) for n, packet in enumerate(packets)]))
+    (run,) = made.finish()
+    assert run.payloads == [b"\xff" * 160] * 4
+
+
+def test_events_and_unknown_types_are_no_audio() -> None:
+    made = placer()
+    packets = [RtpPacket(101, 0, 0, 1, bytes(4)), RtpPacket(77, 1, 0, 1, bytes(160)), RtpPacket(0, 2, 0, 1, b"")]
+    assert made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets])) == []
+    assert made.finish() == []
+    assert made.undecodable == ()
+
+
+def test_undecodable_codecs_are_named_once() -> None:
+    made = placer()
+    made.agree({0: MediaFormat(0, "G729", 8_000)}, 0)
+    assert made.place(media(stream(tone(800)))) == []
+    assert made.undecodable == ("G729/8000",)
+
+
+def test_half_a_sample_ends_a_run() -> None:
+    made = placer()
+    packets = [RtpPacket(96, n, n * 2, 1, b"\1\2\3\4\5") for n in range(3)]
+    runs = made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets]))
+    assert [run.payloads for run in runs] == [[b"\1\2\3\4\5"]] * 3
+    assert [run.end for run in runs] == [2 * n * TICKS_PER_SECOND // 8_000 for n in (1, 2, 3)]
+
+
+def test_new_formats_take_the_place_of_old_ones() -> None:
+    made = placer()
+    line = Line("1", 40_000, "PCMA/8000", 0)
+    made.place(media(stream(tone(160))))
+    made.agree({0: MediaFormat(0, "PCMA", 8_000)}, 0)
+    (before,) = made.place(media(stream(tone(160), line=line, sequence_number=101, timestamp=1_160, seconds=0.02)))
+    (after,) = made.finish()
+    assert before.decoder is not after.decoder
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 10**12)), max_size=20))
+def test_garbage_is_passed_over(datagrams: list[tuple[bytes, int]]) -> None:
+    made = placer()
+    runs = made.place(LineMedia(0, datagrams)) + made.finish()
+    assert all(run.start < run.end for run in runs)
