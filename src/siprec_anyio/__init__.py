@@ -1,0 +1,34 @@
+"""Frontend of siprec for asyncio and trio."""
+
+from siprec_anyio.client import Call, connect
+from siprec_anyio.server import Server, Session, serve
+from siprec_anyio.waiting import EventStream
+from siprec_sync.assembly import DriverSettings
+from siprec_sync.calls import CallRefusedError
+from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
+from siprec_sync.events import SlowReaderError
+from siprec_sync.pump import DriverFailedError
+from siprec_sync.rendering import render_capture, render_recording
+from siprec_sync.sinks import MemorySinks, Sinks
+from siprec_sync.tls import TlsFiles
+
+__all__ = [
+    "Call",
+    "CallRefusedError",
+    "connect",
+    "DirectorySinks",
+    "DriverFailedError",
+    "DriverSettings",
+    "Durability",
+    "EventStream",
+    "MemorySinks",
+    "render_capture",
+    "render_recording",
+    "serve",
+    "Server",
+    "Session",
+    "Sinks",
+    "SinkSettings",
+    "SlowReaderError",
+    "TlsFiles",
+]

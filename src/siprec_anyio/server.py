@@ -1,0 +1,152 @@
+"""The recording server on asyncio and trio: `async with serve("udp://127.0.0.1:5060", ...) as server`."""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+from siprec_anyio.driver import Driver, running
+from siprec_anyio.waiting import Bell, EventStream
+from siprec_core.recording.events import Event, ServerDrained, SessionRequested
+from siprec_core.recording.policy import ServerConfig
+from siprec_core.server import RecordingServer
+from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.events import EventQueue, ServerHub, SessionFeed, session_queue
+from siprec_sync.facade import (
+    DEFAULT_BINDS,
+    ResultT,
+    ServerCoreT,
+    ServerFacade,
+    SessionActions,
+    SessionControl,
+)
+from siprec_sync.pump import Storage
+from siprec_sync.sinks import Sinks
+from siprec_sync.tls import TlsFiles
+
+
+class Session(SessionActions, EventStream[Event]):
+    """One recording session; iterating it gives its events up to its end."""
+
+    def __init__(self, requested: SessionRequested, server: SessionControl) -> None:
+        SessionActions.__init__(self, requested, server)
+        EventStream.__init__(self, partial(session_queue, requested))
+
+
+class Server(ServerFacade[ServerCoreT]):
+    """A running recording server. Its methods belong to the event loop's thread."""
+
+    def __init__(self, core: ServerCoreT, assembly: Assembly[Event], hub: ServerHub, driver: Driver) -> None:
+        super().__init__(core, assembly)
+        self._hub = hub
+        self._driver = driver
+        self._drained = False
+
+    def __aiter__(self) -> AsyncIterator[Session]:
+        """Follow the sessions: those that run now, then each that is requested."""
+        bell = Bell()
+
+        def make(requested: SessionRequested) -> tuple[Session, EventQueue[Event]]:
+            session = Session(requested, self)
+            return session, session.queue
+
+        return _sessions_of(self._hub.follow_sessions(bell.ring, make), bell)
+
+    def events(self, accepts: Callable[[Event], bool] | None = None, *, capacity: int = 10_000) -> EventStream[Event]:
+        """Follow all events from now on, or those that `accepts` takes."""
+        stream = EventStream[Event](lambda notify: EventQueue(notify, accepts=accepts, capacity=capacity))
+        self._hub.add(stream.queue)
+        return stream
+
+    def request(self, function: Callable[[ServerCoreT, float], ResultT]) -> ResultT:
+        """Call `function` with the core and `now`, carry out what follows from it, and give its answer.
+
+        Raises what it raises; DriverFailedError when the driver failed, LocalProtocolError when it was stopped.
+        """
+        return self._driver.request(partial(function, self.core))
+
+    async def shut_down(self, drain_seconds: float) -> None:
+        """Refuse new sessions, wait for running ones up to `drain_seconds`, end the rest; return when all is finished.
+
+        Raises DriverFailedError when the driver fails meanwhile.
+        """
+        drained = self.events(lambda event: isinstance(event, ServerDrained))
+        self.request(lambda core, now: core.shut_down(drain_seconds=drain_seconds, now=now))
+        if await drained.next() is None:
+            raise self._driver.gone()
+        self._drained = True
+
+    async def wait(self) -> None:
+        """Wait until the server stops. Raises DriverFailedError when it stopped by a fault."""
+        await self._driver.wait()
+
+    async def aclose(self) -> None:
+        """End all sessions and finish their files, if that was not done; then stop. Harmless twice."""
+        try:
+            if self._driver.running and not self._drained:
+                await self.shut_down(drain_seconds=0.0)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop at once: sockets are closed, what is queued for the files is written, running recordings stay open.
+
+        Harmless twice. Such recordings are finished by a later recovery.
+        """
+        self._driver.stop()
+
+
+async def _sessions_of(feed: SessionFeed[Session], bell: Bell) -> AsyncIterator[Session]:
+    while True:
+        await bell.wait_until(lambda: feed.ready)
+        session = feed.take()
+        if session is None:
+            return
+        yield session
+
+
+@asynccontextmanager
+async def serve(
+    *binds: str,
+    config: ServerConfig | None = None,
+    sinks: Sinks,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    settings: DriverSettings | None = None,
+) -> AsyncIterator[Server[RecordingServer]]:
+    """Serve on addresses such as `udp://0.0.0.0:5060`, without any on UDP and TCP 127.0.0.1:5060, during the block.
+
+    Leaving the block ends all sessions and finishes their files. A fault in the server comes out of the block as
+    DriverFailedError. Raises ConfigurationError when an address, the certificate or the place for recordings cannot be
+    used.
+    """
+    config = config or ServerConfig()
+    core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)
+    hub = ServerHub()
+    storage = Storage(sinks, core)
+    assembly = assemble(
+        core, binds or DEFAULT_BINDS, hub=hub, storage=storage, limits=config.limits, tls=tls, settings=settings
+    )
+    async with run_server(core, assembly, hub) as server:
+        yield server
+
+
+@asynccontextmanager
+async def run_server(
+    core: ServerCoreT, assembly: Assembly[Event], hub: ServerHub, *, closing_seconds: float = 40.0
+) -> AsyncIterator[Server[ServerCoreT]]:
+    """Serve with an assembled driver during the block.
+
+    Leaving it takes `closing_seconds` at most, also when the block was cancelled: a BYE without answer is given up
+    after 32 s (timer F, RFC 3261 section 17.1.2.2).
+    """
+    driver = Driver(assembly)
+    server = Server(core, assembly, hub, driver)
+    async with running(driver):
+        try:
+            yield server
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(closing_seconds):
+                await server.aclose()
+            server.close()

@@ -1,0 +1,46 @@
+"""Waiting for events in a task."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Generic
+
+import anyio
+from siprec_sync.events import EventQueue, EventT
+
+
+class Bell:
+    """Wakes one waiting task; a ring that nobody waits for is kept."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake the task that waits, or the next that will."""
+        self._event.set()
+
+    async def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Wait until `ready` is true, checking at each ring."""
+        while not ready():
+            await self._event.wait()
+            self._event = anyio.Event()
+
+
+class EventStream(AsyncIterator[EventT], Generic[EventT]):
+    """Events as they happen, for one task; the iteration waits for the next and ends with their source."""
+
+    def __init__(self, make_queue: Callable[[Callable[[], None]], EventQueue[EventT]]) -> None:
+        self._bell = Bell()
+        self.queue = make_queue(self._bell.ring)
+
+    async def __anext__(self) -> EventT:
+        event = await self.next()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def next(self) -> EventT | None:
+        """Wait for the next event; None at the end.
+
+        Raises SlowReaderError when events that matter were lost because they were not read.
+        """
+        await self._bell.wait_until(lambda: self.queue.ready)
+        return self.queue.take()

@@ -1,0 +1,92 @@
+"""Puts a core, its sockets, its files and its events together, for either frontend."""
+
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+from siprec_core.clock import TimeBase
+from siprec_core.errors import ConfigurationError
+from siprec_core.limits import Limits
+from siprec_core.types import Transport
+from siprec_sync.events import EventHub
+from siprec_sync.listeners import Bind, Listener, open_listeners
+from siprec_sync.media import RECEIVE_BUFFER_SIZE, MediaSockets
+from siprec_sync.pump import TICK_SECONDS, Core, EventT, Pump, Storage
+from siprec_sync.signalling import StreamSettings
+from siprec_sync.tls import TlsFiles, client_context, server_context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverSettings:
+    """How a driver treats sockets, whatever its core does with them."""
+
+    streams: StreamSettings = field(default_factory=StreamSettings)
+    tick_seconds: float = TICK_SECONDS
+    media_buffer_size: int = RECEIVE_BUFFER_SIZE
+    """Receive buffer asked for each media socket, octets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly(Generic[EventT]):
+    """A driver without the waiting."""
+
+    pump: Pump[EventT]
+    hub: EventHub[EventT]
+    listeners: tuple[Listener, ...]
+
+
+def assemble(
+    core: Core[EventT],
+    binds: Sequence[str | Bind],
+    *,
+    hub: EventHub[EventT],
+    storage: Storage | None,
+    limits: Limits,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    settings: DriverSettings | None = None,
+) -> Assembly[EventT]:
+    """Open the listeners, start the sinks, and tie all to `core`.
+
+    `tls` serves `tls://` listeners, and connections of ours as far as it is `TlsFiles`. Raises ConfigurationError, and
+    has then closed what it opened.
+    """
+    settings = settings or DriverSettings()
+    wanted = [bind if isinstance(bind, Bind) else Bind.parse(bind) for bind in binds]
+    streams = _with_tls(settings.streams, tls, needs_server=any(bind.transport is Transport.TLS for bind in wanted))
+    listeners = open_listeners(*wanted)
+    media = MediaSockets(receive_buffer_size=settings.media_buffer_size)
+    pump = Pump(
+        core,
+        storage=storage,
+        publish=hub.publish,
+        limits=limits,
+        streams=streams,
+        media=media,
+        tick_seconds=settings.tick_seconds,
+    )
+    try:
+        pump.start(listeners)
+    except ConfigurationError:
+        for listener in listeners:
+            listener.socket.close()
+        pump.close()
+        raise
+    return Assembly(pump, hub, listeners)
+
+
+def read_clocks() -> TimeBase:
+    """Tie the monotonic clock to the wall clock now."""
+    return TimeBase(monotonic=time.monotonic(), unix_ns=time.time_ns())
+
+
+def _with_tls(streams: StreamSettings, tls: TlsFiles | ssl.SSLContext | None, *, needs_server: bool) -> StreamSettings:
+    if tls is None:
+        if needs_server and streams.server_tls is None:
+            raise ConfigurationError("a tls:// listener needs a certificate and its key")
+        return streams if streams.client_tls else replace(streams, client_tls=client_context())
+    if isinstance(tls, ssl.SSLContext):
+        return replace(streams, server_tls=tls, client_tls=streams.client_tls or client_context())
+    server = server_context(tls) if needs_server else streams.server_tls
+    return replace(streams, server_tls=server, client_tls=streams.client_tls or client_context(tls))

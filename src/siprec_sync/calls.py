@@ -1,0 +1,152 @@
+"""What the call objects of both frontends have in common: how far the call is, and how it is set up."""
+
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+
+from siprec_core.client import RecordingClient
+from siprec_core.errors import ConfigurationError, SiprecError
+from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.recording.call_events import (
+    AudioFinished,
+    CallEvent,
+    RecordingAnswered,
+    RecordingEnded,
+    RecordingRefused,
+)
+from siprec_core.types import Address, Transport
+from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.events import EventHub, log_call_event
+from siprec_sync.facade import Facade
+from siprec_sync.listeners import Bind, local_host_towards, reason_of
+from siprec_sync.tls import TlsFiles
+
+
+class CallRefusedError(SiprecError):
+    """The recording server refused the call, was silent (408) or could not be reached (503)."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class CallProgress:
+    """How far a call is: put up to date by its events, which `notify` then tells of."""
+
+    def __init__(self, notify: Callable[[], None]) -> None:
+        self._notify = notify
+        self.closed = False
+        """True when no event will follow."""
+        self.answered: RecordingAnswered | None = None
+        self.refused: RecordingRefused | None = None
+        self.ended: RecordingEnded | None = None
+        self.packets: dict[str, int] = {}
+        """Packets sent, by label, of the streams that were finished."""
+
+    def put(self, event: CallEvent) -> None:
+        """Take an event."""
+        match event:
+            case RecordingAnswered():
+                self.answered = event
+            case RecordingRefused():
+                self.refused = event
+            case AudioFinished():
+                self.packets[event.label] = event.packets
+            case RecordingEnded():
+                self.ended = event
+        self._notify()
+
+    def close(self) -> None:
+        """Take note that no event will follow."""
+        self.closed = True
+        self._notify()
+
+    @property
+    def decided(self) -> bool:
+        """True when the call was answered or refused, or is over."""
+        return self.answered is not None or self.refused is not None or self.over
+
+    @property
+    def over(self) -> bool:
+        """True when nothing of the call is left."""
+        return self.ended is not None or self.closed
+
+    @property
+    def sent(self) -> bool:
+        """True when the audio of every accepted stream was finished and sent, or the call is over."""
+        if self.over:
+            return True
+        return self.answered is not None and all(label in self.packets for label in self.answered.labels)
+
+    def answer(self) -> RecordingAnswered:
+        """Give the answer of a decided call. Raises CallRefusedError when it is none."""
+        if self.answered is not None:
+            return self.answered
+        if self.refused is not None:
+            raise CallRefusedError(self.refused.status, self.refused.reason)
+        raise CallRefusedError(487, self.ended.reason if self.ended else "the call was stopped")
+
+
+class CallFacade(Facade[RecordingClient, CallEvent]):
+    """A call as the application sees it, but for the waiting."""
+
+    _progress: CallProgress
+
+    @property
+    def progress(self) -> CallProgress:
+        """How far the call is."""
+        return self._progress
+
+    def send_audio(self, label: str, pcm: bytes) -> None:
+        """Queue 16-bit little-endian PCM at the stream's `sample_rate`; it leaves in real time.
+
+        Raises LocalProtocolError for a stream that the server does not take.
+        """
+        self.request(lambda core, now: core.send_audio(label, pcm, now=now))
+
+    def finish_audio(self, label: str) -> None:
+        """Say that no more audio of a stream follows. Raises LocalProtocolError as `send_audio` does."""
+        self.request(lambda core, now: core.finish_audio(label, now=now))
+
+    def sample_rate(self, label: str) -> int:
+        """Give the PCM rate of a stream in hertz. Raises LocalProtocolError as `send_audio` does."""
+        return self.request(lambda core, now: core.sample_rate(label))
+
+
+def prepare_call(
+    call: CallSpec,
+    *,
+    config: ClientConfig,
+    tls: TlsFiles | ssl.SSLContext | None,
+    settings: DriverSettings | None,
+) -> tuple[RecordingClient, CallSpec, Assembly[CallEvent], EventHub[CallEvent]]:
+    """Open what a call needs; give the call with the address that was really bound.
+
+    Raises ConfigurationError when the local address cannot be used.
+    """
+    host = call.local.host or _host_towards(call.hop.remote)
+    client = RecordingClient(config, time_base=read_clocks(), entropy=os.urandom)
+    hub = EventHub[CallEvent](log_call_event)
+    secure = call.hop.transport is Transport.TLS
+    listens = not secure or (isinstance(tls, TlsFiles) and tls.certificate is not None)
+    # The server may send its BYE over a connection of its own, so we listen for connections too (RFC 3261 section 18).
+    binds = [Bind(call.hop.transport, host, call.local.port)] if listens else []
+    if isinstance(tls, ssl.SSLContext):
+        settings, tls = _with_client_context(settings, tls), None
+    assembly = assemble(client, binds, hub=hub, storage=None, limits=config.limits, tls=tls, settings=settings)
+    port = assembly.listeners[0].address.port if listens else call.local.port or Transport.TLS.default_port
+    return client, replace(call, local=Address(host, port)), assembly, hub
+
+
+def _with_client_context(settings: DriverSettings | None, context: ssl.SSLContext) -> DriverSettings:
+    settings = settings or DriverSettings()
+    return replace(settings, streams=replace(settings.streams, client_tls=context))
+
+
+def _host_towards(remote: Address) -> str:
+    try:
+        return local_host_towards(remote)
+    except OSError as error:
+        raise ConfigurationError(f"no way to {remote}: {reason_of(error)}") from error

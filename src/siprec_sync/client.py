@@ -1,0 +1,104 @@
+"""A recording call for programs with threads: `with connect(call) as recording`."""
+
+import ssl
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from siprec_core.client import RecordingClient
+from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
+from siprec_sync.assembly import Assembly, DriverSettings
+from siprec_sync.calls import CallFacade, CallProgress, prepare_call
+from siprec_sync.driver import Driver
+from siprec_sync.events import EventHub
+from siprec_sync.facade import ResultT
+from siprec_sync.tls import TlsFiles
+from siprec_sync.waiting import Bell
+
+_CLOSING_SECONDS = 40.0
+"""A BYE without answer is given up after 32 s (timer F, RFC 3261 section 17.1.2.2)."""
+
+
+class Call(CallFacade):
+    """One recording call, for any thread. Leaving its block ends the call."""
+
+    def __init__(
+        self, core: RecordingClient, call: CallSpec, assembly: Assembly[CallEvent], hub: EventHub[CallEvent]
+    ) -> None:
+        super().__init__(core, assembly)
+        self.call = call
+        """What was asked for, with our real address."""
+        self._bell = Bell()
+        self._progress = CallProgress(self._bell.ring)
+        hub.add(self._progress)
+        self._driver = Driver(assembly)
+
+    def __enter__(self) -> Self:
+        self._driver.start()
+        try:
+            self.request(lambda core, now: core.start(self.call, now=now))
+        except BaseException:
+            self._driver.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._driver.running and not self._progress.over:
+                self.stop(timeout=_CLOSING_SECONDS)
+        finally:
+            self._driver.stop()
+        if error is None and self.failed is not None:
+            raise self._driver.gone()
+
+    def request(self, function: Callable[[RecordingClient, float], ResultT]) -> ResultT:
+        """Call `function` with the core and `now` in the driver's thread, and give its answer.
+
+        Raises what it raises; DriverFailedError when the driver failed, LocalProtocolError when it was stopped.
+        """
+        return self._driver.request(partial(function, self.core))
+
+    def wait_answered(self) -> RecordingAnswered:
+        """Wait for the answer. Raises CallRefusedError when there is none, DriverFailedError at a fault."""
+        self._bell.wait_until(lambda: self._progress.decided)
+        self._check()
+        return self._progress.answer()
+
+    def wait_sent(self) -> None:
+        """Wait until the audio of every stream was finished and sent, or the call is over."""
+        self._bell.wait_until(lambda: self._progress.sent)
+        self._check()
+
+    def wait_ended(self, timeout: float | None = None) -> RecordingEnded | None:
+        """Wait until nothing of the call is left, up to `timeout` seconds if given; None when it is not over then."""
+        self._bell.wait_until(lambda: self._progress.over, timeout)
+        self._check()
+        return self._progress.ended
+
+    def stop(self, timeout: float | None = None) -> RecordingEnded | None:
+        """End the call by BYE or CANCEL and wait as `wait_ended` does."""
+        self.request(lambda core, now: core.stop(now=now))
+        return self.wait_ended(timeout)
+
+    def _check(self) -> None:
+        if self.failed is not None:
+            raise self._driver.gone()
+
+
+def connect(
+    call: CallSpec,
+    *,
+    config: ClientConfig | None = None,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    settings: DriverSettings | None = None,
+) -> Call:
+    """Prepare a recording call to `call.hop`; the INVITE leaves when the `with` block begins.
+
+    In `call.local` an empty host takes the address from which the server is reached, port 0 any free port. Raises
+    ConfigurationError when the local address or a TLS file cannot be used.
+    """
+    return Call(*prepare_call(call, config=config or ClientConfig(), tls=tls, settings=settings))

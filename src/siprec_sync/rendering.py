@@ -1,0 +1,93 @@
+"""Makes the final files of a recording on disk: the core renders, this writes.
+
+Each file appears whole by rename, `recording.json` last: who sees its status change finds the other files there.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+from siprec_core.limits import Limits
+from siprec_core.recording.render import (
+    JOURNAL_NAME,
+    REPORT_NAME,
+    FileData,
+    FileEnd,
+    FileStart,
+    RenderItem,
+    render,
+)
+from siprec_sync.files import FileTree, write_all
+
+_CHUNK_SIZE = 1024 * 1024
+
+
+def render_recording(folder: Path, *, limits: Limits | None = None) -> None:
+    """Make the final files beside the journal of a recording. Raises OSError."""
+    render_capture(folder / JOURNAL_NAME, folder, limits=limits, journal_name=JOURNAL_NAME)
+
+
+def render_capture(
+    capture: Path, folder: Path, *, limits: Limits | None = None, journal_name: str | None = None
+) -> tuple[str, ...]:
+    """Make the files of the recording that a journal, or anyone's pcap or pcapng, holds; give their names in order.
+
+    `journal_name` is the name under which `recording.json` lists the capture, None leaves it out. Raises OSError; then
+    no file is left half written, and `recording.json` is as it was.
+    """
+
+    def chunks() -> Iterator[bytes]:
+        with capture.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK_SIZE):
+                yield chunk
+
+    with RenderedFiles(folder) as files:
+        for item in render(chunks, limits=limits, journal_name=journal_name):
+            files.receive(item)
+        return files.names
+
+
+class RenderedFiles:
+    """Takes what the core renders and writes it below a folder. Leaving the block discards what is not complete."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tree = FileTree(folder)
+        self._open: dict[str, tuple[int, str]] = {}
+        self._names: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for name, (descriptor, temporary) in self._open.items():
+            os.close(descriptor)
+            self._tree.discard_document(name, temporary)
+        self._open.clear()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files that are complete, in order."""
+        return tuple(self._names)
+
+    def receive(self, item: RenderItem) -> None:
+        """Write the next item. Raises OSError."""
+        match item:
+            case FileStart(name=name):
+                self._open[name] = self._tree.begin_document(name)
+            case FileData(name=name, data=data):
+                write_all(self._open[name][0], data)
+            case FileEnd(name=name):
+                self._finish(name)
+
+    def _finish(self, name: str) -> None:
+        descriptor, temporary = self._open[name]
+        os.fsync(descriptor)
+        if name == REPORT_NAME:
+            self._tree.synchronise_names()
+        del self._open[name]
+        os.close(descriptor)
+        self._tree.finish_document(name, temporary)
+        self._names.append(name)
+        if name == REPORT_NAME:
+            self._tree.synchronise_names()

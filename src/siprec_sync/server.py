@@ -1,0 +1,136 @@
+"""The recording server for programs with threads: `with serve("udp://127.0.0.1:5060", ...) as server`."""
+
+import os
+import ssl
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from siprec_core.recording.events import Event, ServerDrained, SessionRequested
+from siprec_core.recording.policy import ServerConfig
+from siprec_core.server import RecordingServer
+from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.driver import Driver
+from siprec_sync.events import EventQueue, ServerHub, SessionFeed, session_queue
+from siprec_sync.facade import (
+    DEFAULT_BINDS,
+    ResultT,
+    ServerCoreT,
+    ServerFacade,
+    SessionActions,
+    SessionControl,
+)
+from siprec_sync.pump import Storage
+from siprec_sync.sinks import Sinks
+from siprec_sync.tls import TlsFiles
+from siprec_sync.waiting import Bell, EventStream
+
+
+class Session(SessionActions, EventStream[Event]):
+    """One recording session; iterating it gives its events up to its end."""
+
+    def __init__(self, requested: SessionRequested, server: SessionControl) -> None:
+        SessionActions.__init__(self, requested, server)
+        EventStream.__init__(self, partial(session_queue, requested))
+
+
+class Server(ServerFacade[ServerCoreT]):
+    """A running recording server, for any thread. Leaving its block ends all sessions and finishes their files."""
+
+    def __init__(self, core: ServerCoreT, assembly: Assembly[Event], hub: ServerHub) -> None:
+        super().__init__(core, assembly)
+        self._hub = hub
+        self._driver = Driver(assembly)
+        self._drained = False
+
+    def __enter__(self) -> Self:
+        self._driver.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._driver.running and not self._drained:
+                self.shut_down(drain_seconds=0.0)
+        finally:
+            self.close()
+        if error is None and self.failed is not None:
+            raise self._driver.gone()
+
+    def __iter__(self) -> Iterator[Session]:
+        """Follow the sessions: those that run now, then each that is requested."""
+        bell = Bell()
+
+        def make(requested: SessionRequested) -> tuple[Session, EventQueue[Event]]:
+            session = Session(requested, self)
+            return session, session.queue
+
+        return _sessions_of(self._hub.follow_sessions(bell.ring, make), bell)
+
+    def events(self, accepts: Callable[[Event], bool] | None = None, *, capacity: int = 10_000) -> EventStream[Event]:
+        """Follow all events from now on, or those that `accepts` takes."""
+        stream = EventStream[Event](lambda notify: EventQueue(notify, accepts=accepts, capacity=capacity))
+        self._hub.add(stream.queue)
+        return stream
+
+    def request(self, function: Callable[[ServerCoreT, float], ResultT]) -> ResultT:
+        """Call `function` with the core and `now` in the driver's thread, and give its answer.
+
+        Raises what it raises; DriverFailedError when the driver failed, LocalProtocolError when it was stopped.
+        """
+        return self._driver.request(partial(function, self.core))
+
+    def shut_down(self, drain_seconds: float) -> None:
+        """Refuse new sessions, wait for running ones up to `drain_seconds`, end the rest; return when all is finished.
+
+        Raises DriverFailedError when the driver fails meanwhile.
+        """
+        drained = self.events(lambda event: isinstance(event, ServerDrained))
+        self.request(lambda core, now: core.shut_down(drain_seconds=drain_seconds, now=now))
+        if drained.next() is None:
+            raise self._driver.gone()
+        self._drained = True
+
+    def wait(self) -> None:
+        """Wait until the server stops. Raises DriverFailedError when it stopped by a fault."""
+        self._driver.wait()
+
+    def close(self) -> None:
+        """Stop at once: sockets are closed, what is queued for the files is written, running recordings stay open.
+
+        Harmless twice. Such recordings are finished by a later recovery.
+        """
+        self._driver.stop()
+
+
+def _sessions_of(feed: SessionFeed[Session], bell: Bell) -> Iterator[Session]:
+    while True:
+        bell.wait_until(lambda: feed.ready)
+        session = feed.take()
+        if session is None:
+            return
+        yield session
+
+
+def serve(
+    *binds: str,
+    config: ServerConfig | None = None,
+    sinks: Sinks,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    settings: DriverSettings | None = None,
+) -> Server[RecordingServer]:
+    """Open a recording server on addresses such as `udp://0.0.0.0:5060`; without any on UDP and TCP 127.0.0.1:5060.
+
+    The listeners are open when this returns; serving begins with the `with` block. Raises ConfigurationError when an
+    address, the certificate or the place for recordings cannot be used.
+    """
+    config = config or ServerConfig()
+    core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)
+    hub = ServerHub()
+    storage = Storage(sinks, core)
+    assembly = assemble(
+        core, binds or DEFAULT_BINDS, hub=hub, storage=storage, limits=config.limits, tls=tls, settings=settings
+    )
+    return Server(core, assembly, hub)

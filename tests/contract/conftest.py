@@ -1,0 +1,162 @@
+"""Each scenario runs on asyncio, uvloop, trio and the threaded frontend."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+import siprec_anyio
+import siprec_sync
+from siprec_core.recording.events import Event, SessionEnded, SessionRequested
+from siprec_core.recording.policy import ServerConfig
+from siprec_core.types import Address, SessionId, Transport
+from siprec_sync.directory_sinks import DirectorySinks
+from siprec_sync.listeners import Listener
+from siprec_sync.rendering import render_recording
+from siprec_sync.tls import TlsFiles
+from tests.contract.certificates import make_tls_files
+from tests.contract.peer import PATIENCE, Peer
+
+WORKERS = ("asyncio", "uvloop", "trio", "sync")
+
+
+class Decisions(Protocol):
+    """What a scenario asks of a server, from its own thread."""
+
+    def accept(self, session: SessionId) -> None: ...
+
+    def reject(self, session: SessionId, status: int) -> None: ...
+
+    def end(self, session: SessionId) -> None: ...
+
+    def shut_down(self, drain_seconds: float) -> None: ...
+
+
+class Running:
+    """A server that runs beside the scenario."""
+
+    def __init__(self, listeners: tuple[Listener, ...], decisions: Decisions, root: Path) -> None:
+        self.root = root
+        self.decisions = decisions
+        self.events: list[Event] = []
+        self._addresses = {listener.transport: listener.address for listener in listeners}
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        self._queue.put(event)
+
+    def address(self, transport: Transport) -> Address:
+        return self._addresses[transport]
+
+    def peer(self, transport: Transport = Transport.UDP) -> Peer:
+        return Peer(transport, self.address(transport))
+
+    def until(self, kind: type[Event]) -> Any:  # noqa: ANN401 - an event of that kind
+        """Wait for the next event of a kind."""
+        while True:
+            event = self._queue.get(timeout=PATIENCE)
+            self.events.append(event)
+            if isinstance(event, kind):
+                return event
+
+    def requested(self) -> SessionId:
+        event: SessionRequested = self.until(SessionRequested)
+        return event.session
+
+    def ended(self) -> SessionEnded:
+        event: SessionEnded = self.until(SessionEnded)
+        return event
+
+
+class _FromThread:
+    """Calls an asynchronous server from the scenario's thread."""
+
+    def __init__(self, server: Any, call: Callable[..., Any]) -> None:  # noqa: ANN401 - any server, any portal
+        self._server = server
+        self._call = call
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *arguments: self._call(getattr(self._server, name), *arguments)
+
+
+class StartServer(Protocol):
+    """Starts a server on the worker of the test."""
+
+    def __call__(self, *binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running: ...
+
+
+@pytest.fixture(params=WORKERS)
+def worker(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if name in ("uvloop", "trio"):
+        pytest.importorskip(name)
+    return name
+
+
+@pytest.fixture
+def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
+    with ExitStack() as stack:
+
+        def start(*binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running:
+            chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
+            sinks = DirectorySinks(tmp_path / "recordings", render=render_recording)
+            if worker == "sync":
+                return _start_sync(stack, chosen, config, tls, sinks)
+            return _start_anyio(stack, worker, chosen, config, tls, sinks)
+
+        yield start
+
+
+def _start_sync(
+    stack: ExitStack, binds: tuple[str, ...], config: ServerConfig | None, tls: TlsFiles | None, sinks: DirectorySinks
+) -> Running:
+    server = stack.enter_context(siprec_sync.serve(*binds, config=config, sinks=sinks, tls=tls))
+    running = Running(server.listeners, server, sinks.root)
+    events = server.events()
+
+    def follow() -> None:
+        for event in events:
+            running.put(event)
+
+    # Ends by itself when the server does, which the stack sees to.
+    threading.Thread(target=follow).start()
+    return running
+
+
+def _start_anyio(
+    stack: ExitStack,
+    worker: str,
+    binds: tuple[str, ...],
+    config: ServerConfig | None,
+    tls: TlsFiles | None,
+    sinks: DirectorySinks,
+) -> Running:
+    backend = "trio" if worker == "trio" else "asyncio"
+    options = {} if worker == "trio" else {"use_uvloop": worker == "uvloop"}
+    portal = stack.enter_context(start_blocking_portal(backend, options))
+    serving = siprec_anyio.serve(*binds, config=config, sinks=sinks, tls=tls)
+    server = stack.enter_context(portal.wrap_async_context_manager(serving))
+    running = Running(server.listeners, _FromThread(server, portal.call), sinks.root)
+    events = portal.call(server.events)
+
+    async def follow() -> None:
+        async for event in events:
+            running.put(event)
+
+    portal.start_task_soon(follow)
+    return running
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Running:
+    return start_server()
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    return make_tls_files(tmp_path_factory.mktemp("tls"))

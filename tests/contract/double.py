@@ -1,0 +1,89 @@
+"""A core that records what a driver gives it and answers with what a test scripted."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from siprec_core.recording.commands import Command
+from siprec_core.recording.events import Event, ServerDrained
+from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
+
+
+class CoreDouble:
+    """Every input is kept in `inputs` as (name, arguments); `react` may put outputs after any of them."""
+
+    def __init__(self) -> None:
+        self.inputs: list[tuple[str, dict[str, Any]]] = []
+        self.outputs: deque[Command | Event] = deque()
+        self.react: Callable[[str, dict[str, Any]], None] = lambda name, arguments: None
+        self.deadline: float | None = None
+        self.draining = False
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [arguments for each, arguments in self.inputs if each == name]
+
+    def put(self, *outputs: Command | Event) -> None:
+        self.outputs.extend(outputs)
+
+    def _input(self, name: str, **arguments: Any) -> None:  # noqa: ANN401 - whatever the input takes
+        assert not self.draining, f"{name} came before the outputs were drained"
+        self.inputs.append((name, arguments))
+        self.react(name, arguments)
+
+    def poll_output(self) -> Command | Event | None:
+        self.draining = bool(self.outputs)
+        return self.outputs.popleft() if self.outputs else None
+
+    def next_timeout(self) -> float | None:
+        return self.deadline
+
+    def handle_timeout(self, *, now: float) -> None:
+        self.deadline = None
+        self._input("handle_timeout", now=now)
+
+    def receive_datagram(self, data: bytes, *, flow: Flow, now: float) -> None:
+        self._input("receive_datagram", data=data, flow=flow, now=now)
+
+    def flow_opened(self, flow: Flow, *, now: float) -> None:
+        self._input("flow_opened", flow=flow, now=now)
+
+    def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
+        self._input("receive_stream", flow=flow, data=data, now=now)
+
+    def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
+        self._input("flow_failed", flow=flow, error=error, now=now)
+
+    def media_bound(self, media: MediaId, *, now: float) -> None:
+        self._input("media_bound", media=media, now=now)
+
+    def media_failed(self, media: MediaId, error: str, *, now: float) -> None:
+        self._input("media_failed", media=media, error=error, now=now)
+
+    def receive_media(self, media: MediaId, batch: DatagramBatch, *, component: Component, now: float) -> None:
+        kept: list[tuple[bytes, Address, float]] = [(bytes(data), source, at) for data, source, at in batch]
+        self._input("receive_media", media=media, batch=kept, component=component, now=now)
+
+    def media_closed(self, media: MediaId, *, now: float) -> None:
+        self._input("media_closed", media=media, now=now)
+
+    def sink_failed(self, sink: SinkId, error: str, *, now: float) -> None:
+        self._input("sink_failed", sink=sink, error=error, now=now)
+
+    def rendered(self, session: SessionId, *, now: float) -> None:
+        self._input("rendered", session=session, now=now)
+
+    def render_failed(self, session: SessionId, error: str, *, now: float) -> None:
+        self._input("render_failed", session=session, error=error, now=now)
+
+    def accept(self, session: SessionId, *, now: float) -> None:
+        self._input("accept", session=session, now=now)
+
+    def reject(self, session: SessionId, status: int, *, now: float) -> None:
+        self._input("reject", session=session, status=status, now=now)
+
+    def end(self, session: SessionId, *, now: float) -> None:
+        self._input("end", session=session, now=now)
+
+    def shut_down(self, *, drain_seconds: float, now: float) -> None:
+        self._input("shut_down", drain_seconds=drain_seconds, now=now)
+        self.put(ServerDrained())
