@@ -7,6 +7,7 @@ One client carries one recording session. It has the same doors as the server; a
 from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import encoder_for
 from siprec_core.entropy import Entropy, Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
@@ -25,6 +26,7 @@ from siprec_core.recording.commands import CloseMedia, Command
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.ports import PortPool
 from siprec_core.rtp.payload import PayloadFormat
+from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.offer import NegotiatedLine, OfferedStream, build_offer, read_answer
 from siprec_core.sdp.parser import parse_sdp
@@ -35,6 +37,8 @@ from siprec_core.sip.endpoint_events import (
     CallGone,
     CallRefused,
     EndpointEvent,
+    InviteReceived,
+    MessageRefused,
     OfferReceived,
     OptionsReceived,
 )
@@ -103,7 +107,7 @@ class RecordingClient:
 
         Raises LocalProtocolError when the client was started before, has no stream, or no media port is free.
         """
-        if self._spec is not None:
+        if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
         if not spec.streams:
             raise LocalProtocolError("a recording needs at least one stream")
@@ -241,6 +245,14 @@ class RecordingClient:
                 self._outbox.put(output)
 
     def _tell(self, event: EndpointEvent, now: float) -> None:
+        if isinstance(event, InviteReceived):
+            self._endpoint.reject(event.usage, Refusal(403), now=now)
+        elif isinstance(event, OptionsReceived):
+            self._endpoint.answer_options(event.request_id, None, now=now)
+        elif not isinstance(event, MessageRefused) and event.usage == self._usage:
+            self._tell_call(event, now)
+
+    def _tell_call(self, event: EndpointEvent, now: float) -> None:
         match event:
             case CallAnswered(response=response):
                 self._answered(response, now)
@@ -252,8 +264,6 @@ class RecordingClient:
                 self._silence()
             case CallGone():
                 self._close(now)
-            case OptionsReceived(request_id=request_id):
-                self._endpoint.answer_options(request_id, None, now=now)
             case OfferReceived(usage=usage, request=request):
                 self._receive_offer(usage, request, now)
             case _:
@@ -287,15 +297,14 @@ class RecordingClient:
     def _open_sender(self, line: NegotiatedLine) -> None:
         spec, lines = self._call()
         local = lines.get(line.index)
-        if local is None or line.remote_rtp is None or not line.receives:
+        # RFC 3264 7: the first format of the answer that we can use; events may stand before it.
+        chosen = next(filter(None, map(_encodable, line.formats)), None)
+        if local is None or line.remote_rtp is None or not line.receives or chosen is None:
             return
-        chosen = line.formats[0]
         stream = spec.streams[line.index]
         self._senders[stream.label] = RtpSender(
             local.media,
-            PayloadFormat(
-                chosen.payload_type, chosen.encoding.upper(), chosen.clock_rate, chosen.channels, chosen.fmtp or ""
-            ),
+            chosen,
             to=line.remote_rtp,
             ssrc=self._ids.ssrc(),
             sequence_number=self._ids.sequence_number(),
@@ -337,6 +346,15 @@ class RecordingClient:
         if self._spec is None or self._lines is None:
             raise LocalProtocolError("the client was not started")
         return self._spec, self._lines
+
+
+def _encodable(offered: MediaFormat) -> PayloadFormat | None:
+    """Give a negotiated format as the sender wants it, None when we have no encoder for it."""
+    if encoder_for(offered.encoding, offered.clock_rate, offered.channels) is None:
+        return None
+    return PayloadFormat(
+        offered.payload_type, offered.encoding.upper(), offered.clock_rate, offered.channels, offered.fmtp or ""
+    )
 
 
 def _response_findings(response: Response) -> list[Finding]:

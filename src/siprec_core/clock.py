@@ -5,9 +5,9 @@ monotonic `now`, so a step of the wall clock moves no deadline and tears no reco
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NTP_TO_UNIX = 2_208_988_800
 """Seconds from 1900-01-01 (NTP, RFC 5905 section 6) to 1970-01-01 (Unix)."""
 

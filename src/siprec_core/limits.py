@@ -72,9 +72,9 @@ class Limits:
     new_ssrcs_per_second: int = 4
     """New synchronisation sources of one line in one second."""
     ssrcs_reported: int = 256
-    """Synchronisation and contributing sources of one line listed one by one in its statistics; the rest is only summed."""
+    """Sources of one line, contributing ones too, that its statistics list one by one; the rest is only summed."""
     probation_size: int = 128 * 1024
-    """Datagrams of one line held until their source is believed: stops floods that are never valid from filling memory."""
+    """Datagrams of one line held until their source is believed: stops floods that never are from filling memory."""
     reorder_seconds: float = 2.0
     """How late a packet may come and still be placed."""
     sequence_jump: int = 3_000
@@ -86,7 +86,7 @@ class Limits:
     recording_seconds: float = 24 * 3600.0
     """Duration of one recording: stops a call that nobody ends."""
     no_media_seconds: float = 0.0
-    """End a recording after so long without RTP, RTCP or SIP; 0 = never (persistent recordings are legal, RFC 7866 section 10)."""
+    """End a recording after so long without media; 0 = never (persistent recordings are legal, RFC 7866 section 10)."""
     # captures
     capture_block_size: int = 16 * 1024 * 1024
     """One block of a capture file: stops a length field that asks for all memory."""

@@ -30,6 +30,7 @@ from siprec_core.sip.endpoint_events import (
     MessageRefused,
     MessageTraced,
     OfferReceived,
+    OfferWithdrawn,
     OptionsReceived,
 )
 from siprec_core.sip.identity import EndpointConfig
@@ -97,6 +98,7 @@ class RecordingServer:
         self._drain_at: float | None = None
         self._give_up_at: float | None = None
         self._drained = False
+        self._draining = False
         self._storage_rests_until = float("-inf")
 
     # machine
@@ -107,10 +109,7 @@ class RecordingServer:
 
     def next_timeout(self) -> float | None:
         """Give the instant at which `handle_timeout` is due, None when nothing waits."""
-        drain = None
-        if not self._drained:
-            drain = self._drain_at if self._give_up_at is None else self._give_up_at
-        return earliest(self._endpoint.next_timeout(), self._timers.next_deadline(), drain)
+        return earliest(self._endpoint.next_timeout(), self._timers.next_deadline(), self._drain_timeout())
 
     def handle_timeout(self, *, now: float) -> None:
         """Let everything happen whose time has come; early and repeated calls do nothing."""
@@ -162,6 +161,8 @@ class RecordingServer:
         session = self._media.get(media)
         if session is not None:
             session.media_failed(media, error, now=now)
+            if not session.holds(media):
+                del self._media[media]
             self._drain_session(session, now)
 
     def receive_media(self, media: MediaId, batch: DatagramBatch, *, component: Component, now: float) -> None:
@@ -227,7 +228,7 @@ class RecordingServer:
             self._drain_session(recording, now)
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
-        """Refuse new sessions, let running ones go on for `drain_seconds`, end the rest; `ServerDrained` tells the end."""
+        """Refuse new sessions, let running ones go on for `drain_seconds`, end the rest; then comes `ServerDrained`."""
         if self._drain_at is None or now + drain_seconds < self._drain_at:
             self._drain_at = now + max(0.0, drain_seconds)
         self._drain_deadline(now)
@@ -239,19 +240,28 @@ class RecordingServer:
     # endpoint
 
     def _drain_endpoint(self, now: float) -> None:
-        while (output := self._endpoint.poll_output()) is not None:
-            if isinstance(output, EndpointEvent):
-                self._tell(output, now)
-            else:
-                self._outbox.put(output)
+        """Take what the endpoint has put out; what acts on an output leaves the next one to the loop that runs."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while (output := self._endpoint.poll_output()) is not None:
+                if isinstance(output, EndpointEvent):
+                    self._tell(output, now)
+                else:
+                    self._outbox.put(output)
+        finally:
+            self._draining = False
         self._drain_deadline(now)
 
     def _tell(self, event: EndpointEvent, now: float) -> None:
         match event:
             case InviteReceived():
                 self._invited(event, now)
-            case OptionsReceived(request_id=request_id):
-                self._endpoint.answer_options(request_id, self._admit(now), now=now)
+            case OptionsReceived(request_id=request_id, request=request):
+                # RFC 3261 11.2: as an INVITE would be answered; within a dialog that is a re-INVITE.
+                refusal = None if request.to.tag is not None else self._admit(now)
+                self._endpoint.answer_options(request_id, refusal, now=now)
             case MessageRefused(malformed=malformed, flow=flow):
                 detail = f"from {flow.remote}: {malformed.error}"
                 self._diagnose("sip-malformed", Severity.WARNING, None, detail)
@@ -259,6 +269,7 @@ class RecordingServer:
                 self._by_usage.pop(usage, None)
             case (
                 OfferReceived(usage=usage)
+                | OfferWithdrawn(usage=usage)
                 | AckReceived(usage=usage)
                 | MessageTraced(usage=usage)
                 | CallEnded(usage=usage)
@@ -277,6 +288,8 @@ class RecordingServer:
                 session.traced(data, flow=flow, sent=sent, now=now)
             case OfferReceived(request=request):
                 session.offer_received(self._read(request), now=now)
+            case OfferWithdrawn():
+                session.offer_withdrawn()
             case AckReceived(matched=matched):
                 session.acknowledged(matched=matched, now=now)
             case CallEnded(reason=reason, request=request):
@@ -286,8 +299,9 @@ class RecordingServer:
         self._drain_session(session, now)
 
     def _call_ended(self, session: RecordingSession, reason: str, request: Request | None, now: float) -> None:
-        if session.state in (SessionState.REQUESTED, SessionState.BINDING) and reason in ("cancelled", "bye"):
-            self._put_refused(session, 487, "Request Terminated")
+        if session.state in (SessionState.REQUESTED, SessionState.BINDING):
+            refusal = Refusal(503 if reason == "local-bye" else 487)
+            self._put_refused(session.call_id, session.flow.remote, refusal)
         read = None if request is None or not request.body else self._read(request)
         session.ended("server-bye" if reason == "local-bye" else reason, read=read, now=now)
 
@@ -297,7 +311,7 @@ class RecordingServer:
         read = self._read(invited.request)
         refusal = read.refusal or refuse_unmarked(read.marks, strict=self.config.strict) or self._admit(now)
         if refusal is not None:
-            self._put_refusal(invited.request.call_id, invited.flow.remote, refusal)
+            self._put_refused(invited.request.call_id, invited.flow.remote, refusal)
             self._endpoint.reject(invited.usage, refusal, now=now)
             return
         session = RecordingSession(
@@ -336,12 +350,10 @@ class RecordingServer:
         if self._drain_at is not None or now < self._storage_rests_until or not self._resources.ports:
             return Refusal(503, headers=retry)
         most = self.config.max_sessions
-        if most is not None and self._occupied() >= most:
+        occupied = sum(session.state is not SessionState.RENDERING for session in self._sessions.values())
+        if most is not None and occupied >= most:
             return Refusal(486) if self.config.when_full == "busy" else Refusal(503, headers=retry)
         return None
-
-    def _occupied(self) -> int:
-        return sum(session.state is not SessionState.RENDERING for session in self._sessions.values())
 
     def _read(self, request: Request) -> RecordingRequest:
         return read_request(request, limits=self.config.limits, strict=self.config.strict)
@@ -398,7 +410,7 @@ class RecordingServer:
             self._refuse_call(session, refusal, now)
 
     def _refuse_call(self, session: RecordingSession, refusal: Refusal, now: float) -> None:
-        self._put_refused(session, refusal.status, refusal.reason or reason_phrase(refusal.status))
+        self._put_refused(session.call_id, session.flow.remote, refusal)
         self._endpoint.reject(self._usages[session.id], refusal, now=now)
         session.cancel()
         self._drain_endpoint(now)
@@ -414,14 +426,24 @@ class RecordingServer:
 
     # the end
 
+    def _drain_timeout(self) -> float | None:
+        if self._drained or (self._give_up_at is not None and self._sessions):
+            return None  # recordings that are still being rendered have no deadline
+        return self._drain_at if self._give_up_at is None else self._give_up_at
+
     def _drain_deadline(self, now: float) -> None:
-        if self._drain_at is None or self._drained:
+        if self._drain_at is None or self._drained or self._draining:
             return
         if now >= self._drain_at and self._give_up_at is None:
             self._give_up_at = now + _BYE_GRACE_SECONDS
             for session in list(self._sessions.values()):
                 self._stop(session, now)
-        if not self._sessions and (not self._endpoint.calls or (self._give_up_at or now + 1) <= now):
+        self._conclude_drain(now)
+
+    def _conclude_drain(self, now: float) -> None:
+        if self._drained or self._sessions:
+            return
+        if not self._endpoint.calls or (self._give_up_at is not None and self._give_up_at <= now):
             self._drained = True
             self._outbox.put(ServerDrained())
 
@@ -435,12 +457,7 @@ class RecordingServer:
 
     # reports
 
-    def _put_refused(self, session: RecordingSession, status: int, reason: str) -> None:
-        self._outbox.put(
-            SessionRefused(call_id=session.call_id, peer=session.flow.remote, status=status, reason=reason)
-        )
-
-    def _put_refusal(self, call_id: str, peer: Address, refusal: Refusal) -> None:
+    def _put_refused(self, call_id: str, peer: Address, refusal: Refusal) -> None:
         reason = refusal.reason or reason_phrase(refusal.status)
         self._outbox.put(SessionRefused(call_id=call_id, peer=peer, status=refusal.status, reason=reason))
 

@@ -30,7 +30,11 @@ class TimerQueue(Generic[KeyT]):
 
     def set(self, key: KeyT, deadline: float) -> None:
         """Arm `key` at `deadline` (seconds on the caller's clock); an earlier arming of the key is replaced."""
-        self.cancel(key)
+        armed = self._by_key.get(key)
+        if armed is not None:
+            if armed[0] == deadline:
+                return
+            self._entries.remove(armed)
         self._sequence += 1
         entry = (deadline, self._sequence, key)
         self._by_key[key] = entry

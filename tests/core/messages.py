@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+from siprec_core.limits import Limits
+from siprec_core.sip.message import Request, Response
+from siprec_core.sip.parser import parse_datagram
+
 OFFER = (
     "v=0\r\n"
     "o=- 100 1 IN IP4 192.0.2.2\r\n"
@@ -130,3 +134,50 @@ def status(message: bytes) -> int:
 def body(message: bytes) -> str:
     """Give the body of a message as text."""
     return message.split(b"\r\n\r\n", 1)[1].decode()
+
+
+def read(data: bytes) -> Request:
+    """Read a request that the test itself has written."""
+    message = parse_datagram(data, limits=Limits())
+    if not isinstance(message, Request):
+        raise TypeError(f"no request: {message}")
+    return message
+
+
+def read_response(data: bytes) -> Response:
+    """Read a response that the test itself has written."""
+    message = parse_datagram(data, limits=Limits())
+    if not isinstance(message, Response):
+        raise TypeError(f"no response: {message}")
+    return message
+
+
+def response_to(
+    data: bytes,
+    code: int,
+    *,
+    to_tag: str | None = "srs",
+    contact: str | None = "<sip:srs@192.0.2.1:5060>;+sip.srs",
+    body: str = "",
+    extra: Sequence[str] = (),
+) -> bytes:
+    """Write the response of a server to a request that a client sent."""
+    to = field(data, "To")
+    if to_tag is not None and "tag=" not in to:
+        to += f";tag={to_tag}"
+    lines = [
+        f"SIP/2.0 {code} Whatever",
+        f"Via: {field(data, 'Via')}",
+        f"From: {field(data, 'From')}",
+        f"To: {to}",
+        f"Call-ID: {field(data, 'Call-ID')}",
+        f"CSeq: {field(data, 'CSeq')}",
+        *extra,
+    ]
+    if contact is not None:
+        lines.append(f"Contact: {contact}")
+    octets = body.encode()
+    if octets:
+        lines.append("Content-Type: application/sdp")
+    lines.append(f"Content-Length: {len(octets)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + octets

@@ -89,7 +89,9 @@ SESSION_CODES = (
         "the body cannot be taken apart into its parts",
         "correct boundary, delimiters and transfer encodings",
     ),
-    FindingCode("file-unknown", _E, "", "the file is nothing that can be decoded", "give one message or capture a file"),
+    FindingCode(
+        "file-unknown", _E, "", "the file is nothing that can be decoded", "give one message or capture a file"
+    ),
     FindingCode(
         "file-content-length",
         _E,

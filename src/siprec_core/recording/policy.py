@@ -1,5 +1,6 @@
 """What a recording server is and whom it records: configuration, the marks of a recording session, admission."""
 
+import re
 from dataclasses import dataclass
 
 from siprec_core.errors import RemoteProtocolError
@@ -12,10 +13,12 @@ from siprec_core.sip.uas import Refusal
 METADATA_TYPES = frozenset(("application/rs-metadata+xml", "application/rs-metadata"))
 """Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
 UNDERSTOOD = frozenset(("siprec", "100rel"))
-"""Option tags that a client may require. With 100rel we send no 1xx but 100, which takes no PRACK (RFC 3262 section 3)."""
+"""Option tags that a client may require. With 100rel we send no 1xx but 100, which takes no PRACK (RFC 3262 3)."""
 
 _SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
 """`+sip.src`, `;src` (BroadWorks, Webex, AudioCodes), `+sip-src` (NG9-1-1 clients)."""
+_MISPLACED_TAG = re.compile(r";\s*(?:\+sip[.-]src(?:\s*=\s*\"?true\"?)?|src)\s*(?=[;,>]|$)", re.IGNORECASE)
+"""A tag inside the brackets (Avaya) or behind a bracket that is never closed (Metaswitch)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +101,20 @@ def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
 
 def _feature_tags(request: Request) -> tuple[bool, bool]:
     """Tell whether the tag stands as a Contact parameter, and whether it stands in any other way."""
-    raw = " ".join(request.headers.get_all("Contact")).lower()
     try:
         contacts = request.contacts
     except RemoteProtocolError:
-        return False, "+sip.src" in raw
+        contacts = []
     for address in contacts:
         for name, value in address.parameters:
-            if name.lower() in ("+sip.src", "+sip.srs") and (value or "TRUE").upper() != "FALSE":
+            # RFC 3840 9: a boolean tag without a value is true; ="FALSE" says that the feature is not there.
+            if (value or "TRUE").strip('"').upper() == "FALSE":
+                continue
+            if name.lower() in ("+sip.src", "+sip.srs"):
                 return True, True
             if name.lower() in _SOURCE_TAGS:
                 return False, True
-    # Inside the brackets (Avaya) or behind a bracket that is never closed (Metaswitch).
-    return False, any(f";{tag}" in raw for tag in _SOURCE_TAGS)
+    return False, any(_MISPLACED_TAG.search(raw) is not None for raw in request.headers.get_all("Contact"))
 
 
 def refuse_unmarked(marks: SiprecMarks, *, strict: bool) -> Refusal | None:

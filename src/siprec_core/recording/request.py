@@ -45,7 +45,7 @@ def read_request(request: Request, *, limits: Limits, strict: bool) -> Recording
             reading.take(part)
         reading.refuse_unknown(request)
     marks = marks_of(request, body)
-    if request.method == "INVITE" and "tag=" not in (request.headers.get("To") or ""):
+    if request.method == "INVITE" and not _within_dialog(request):
         reading.findings.extend(mark_findings(marks))
     return RecordingRequest(
         request=request,
@@ -144,6 +144,13 @@ class _Reading:
         self._unknown.append(media_type)
         message = f"body part of type {media_type} is not understood"
         self.findings.append(finding("body-unknown-part", "body", message))
+
+
+def _within_dialog(request: Request) -> bool:
+    try:
+        return request.to.tag is not None
+    except RemoteProtocolError:
+        return False
 
 
 def _printable(text: str) -> str:

@@ -138,7 +138,7 @@ class RecordingSession:
         self._journal = JournalKeeper(writer, self._outbox)
         self._journal.sip(invitation.raw, flow=invitation.flow, sent=False, now=now)
         self._ends_at: float | None = None
-        self._last_media = now
+        self._last_heard = now
         self._started = now
         self._ended = now
         self._end_reason = ""
@@ -183,7 +183,7 @@ class RecordingSession:
         self.state = SessionState.BINDING
         offer = self._invitation.read.offer
         if offer is None:
-            self._refuse_first(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
+            self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
         else:
             self._negotiate(offer, now)
 
@@ -201,8 +201,13 @@ class RecordingSession:
         if self._exchange is not None and self._lines.all_bound:
             self._complete_exchange(self._exchange, now)
 
+    def holds(self, media: MediaId) -> bool:
+        """Tell whether something is still to be said about the sockets of `media`."""
+        return self._lines.by_media(media) is not None
+
     def media_failed(self, media: MediaId, error: str, *, now: float) -> None:
         """Take the failure to bind; another port is tried before the offer is refused with 503."""
+        del now
         line = self._lines.by_media(media)
         if line is None or media in self._lines.closing:
             return
@@ -210,7 +215,7 @@ class RecordingSession:
         if command is not None:
             self._outbox.put(command)
             return
-        self._refuse_exchange(self._unavailable(f"no media port: {error}"), now)
+        self._refuse_exchange(self._unavailable(f"no media port: {error}"))
 
     # the call
 
@@ -230,8 +235,15 @@ class RecordingSession:
         self._take_metadata(read, now)
         self._outbox.put(Answer(body=self._offer_again(read.request)))
 
+    def offer_withdrawn(self) -> None:
+        """Take the cancellation of a re-INVITE whose sockets are still being bound: the session goes on as it was."""
+        if self._answered is not None:
+            self._drop_exchange(self._answered)
+
     def traced(self, data: bytes, *, flow: Flow, sent: bool, now: float) -> None:
         """Keep a message of the call in the journal."""
+        if not sent:
+            self._last_heard = now
         if self.state in _KEPT_STATES:
             self._journal.sip(data, flow=flow, sent=sent, now=now)
 
@@ -252,6 +264,7 @@ class RecordingSession:
             self._take_metadata(read, now)
         self._end_reason = self._end_reason or reason
         self._ended = now
+        self._ends_at = None
         self.account.ended(self._end_reason, now=now)
         self.state = SessionState.CLOSING
         self._exchange = None
@@ -272,7 +285,7 @@ class RecordingSession:
         line = self._lines.by_media(media)
         if line is None or self._journal.sink is None:
             return
-        self._last_media = now
+        self._last_heard = now
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
             datagram = (held.data, held.source, held.arrival)
@@ -323,7 +336,7 @@ class RecordingSession:
             )
         except NegotiationError as error:
             warning = _warning(error.warning_code, error.message)
-            self._refuse_exchange(Refusal(error.status, headers=warning), now)
+            self._refuse_exchange(Refusal(error.status, headers=warning))
             return
         self._found(plan.findings)
         self._exchange = _Exchange(offer, plan)
@@ -332,7 +345,7 @@ class RecordingSession:
                 continue
             command = self._lines.open(line.index, mux=line.rtcp_mux)
             if command is None:
-                self._refuse_exchange(self._unavailable("no free media port"), now)
+                self._refuse_exchange(self._unavailable("no free media port"))
                 return
             self._outbox.put(command)
         if self._lines.all_bound:
@@ -346,7 +359,7 @@ class RecordingSession:
             exchange.offer,
             exchange.plan,
             ports=ports,
-            address=self._media_address(),
+            address=self._config.advertise or self._config.media_host or self.flow.local.host,
             session_id=self._sdp_session,
             previous=None if self._answered is None else self._answered.answer,
         )
@@ -386,32 +399,25 @@ class RecordingSession:
 
     def _offer_again(self, request: Request) -> bytes:
         """Give what a re-INVITE without offer is answered with: our description as it stands (RFC 7866 section 7.2)."""
-        if request.method != "INVITE" or self._answered is None:
-            return b""
-        return self._answered.answer.to_bytes()
+        return b"" if request.method != "INVITE" or self._answered is None else self._answered.answer.to_bytes()
 
-    def _refuse_exchange(self, refusal: Refusal, now: float) -> None:
-        del now
+    def _refuse_exchange(self, refusal: Refusal) -> None:
+        self._outbox.put(Refuse(refusal=refusal))
         if self._answered is None:
-            self._refuse_first(refusal)
-            return
-        keep = {line.index for line in self._answered.plan.accepted}
+            self.cancel()
+        else:
+            self._drop_exchange(self._answered)
+
+    def _drop_exchange(self, answered: Answered) -> None:
+        keep = {line.index for line in answered.plan.accepted}
         for index in self._lines.indexes():
             if index not in keep:
                 self._close_line(index)
         self._exchange = None
-        self._outbox.put(Refuse(refusal=refusal))
-
-    def _refuse_first(self, refusal: Refusal) -> None:
-        self._outbox.put(Refuse(refusal=refusal))
-        self.cancel()
 
     def _unavailable(self, reason: str) -> Refusal:
         retry = ("Retry-After", str(self._config.retry_seconds))
         return Refusal(503, f"Service Unavailable - {reason}", (retry,))
-
-    def _media_address(self) -> str:
-        return self._config.advertise or self._config.media_host or self._invitation.flow.local.host
 
     # facts
 
@@ -420,8 +426,7 @@ class RecordingSession:
             return
         self.account.metadata_received(read.metadata, read.metadata_raw, now=now)
         if read.metadata is not None:
-            complete = read.metadata.is_complete
-            self._outbox.put(MetadataUpdated(session=self.id, complete=complete))
+            self._outbox.put(MetadataUpdated(session=self.id, complete=read.metadata.is_complete))
 
     def _found(self, findings: tuple[Finding, ...]) -> None:
         self.account.found(*findings)
@@ -431,7 +436,8 @@ class RecordingSession:
     def _note_finding(self, found: Finding, now: float) -> None:
         """Report a finding that no packet of the journal shows."""
         self._found((found,))
-        self._journal.finding(found, now=now)
+        if self.state in _KEPT_STATES:
+            self._journal.finding(found, now=now)
 
     def _tell(self, line: int, output: MediaOutput, now: float) -> None:
         if isinstance(output, SourceLocked):
@@ -467,7 +473,7 @@ class RecordingSession:
         seconds = self._config.limits.no_media_seconds
         if not seconds or self.state is not SessionState.ACTIVE or self._end_reason:
             return None
-        return self._last_media + seconds
+        return self._last_heard + seconds
 
     def _release(self) -> None:
         for index in self._lines.indexes():
@@ -482,9 +488,7 @@ class RecordingSession:
         if self.state is not SessionState.CLOSING or self._lines.closing:
             return
         self.state = SessionState.RENDERING
-        counts = {index: line.receiver.statistics() for index, line in self.account.lines.items()}
-        received = {index: count.packets_received for index, count in counts.items()}
-        rejected = {index: count.packets_rejected for index, count in counts.items()}
+        received, rejected = _packet_counts(self.account)
         self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))
 
@@ -498,9 +502,15 @@ class RecordingSession:
         )
 
 
+def _packet_counts(account: RecordingAccount) -> tuple[dict[int, int], dict[int, int]]:
+    """Give the packets received and rejected by line."""
+    counts = {index: line.receiver.statistics() for index, line in account.lines.items()}
+    received = {index: count.packets_received for index, count in counts.items()}
+    return received, {index: count.packets_rejected for index, count in counts.items()}
+
+
 def recording_directory(session: SessionId, unix_ns: int) -> str:
     """Give the folder of a recording: `YYYY/MM/DD/<recording-id>` of its start in UTC."""
-
     year, month, day = format_instant(unix_ns)[:10].split("-")
     return f"{year}/{month}/{day}/{session}"
 

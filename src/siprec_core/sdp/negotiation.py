@@ -138,9 +138,10 @@ def plan_answer(
     """Decide what becomes of each media line of an offer.
 
     `codecs` are ours in order of preference; the first that a line offers is taken, or with `offer_order` the first of
-    the line that is among them; with `all_codecs` every one of them. `protocols` are the transport protocols that may be accepted. `rtcp_mux` allows RTP and RTCP on one port where
-    that is offered; a line that can do nothing else (`a=rtcp-mux-only`) gets it in any case. `allow_loopback` false
-    leaves loopback addresses out of `remote_rtp` and `remote_rtcp`: right for every peer that is not on this host.
+    the line that is among them; with `all_codecs` every one of them. `protocols` are the transport protocols that may
+    be accepted. `rtcp_mux` allows RTP and RTCP on one port where that is offered; a line that can do nothing else
+    (`a=rtcp-mux-only`) gets it in any case. `allow_loopback` false leaves loopback addresses out of `remote_rtp` and
+    `remote_rtcp`: right for every peer that is not on this host.
 
     Raises NegotiationError when no line can be recorded: 305 no common codec, 302 only unknown protocols, 304 no audio
     (RFC 3261 section 20.43); and with 399 for a later offer with fewer lines than before, which RFC 3264 section 8
@@ -152,9 +153,7 @@ def plan_answer(
     findings = list(recording_offer_findings(offer))
     if previous is not None:
         findings.extend(continuity_findings(previous.offer, offer))
-    policy = _Policy(
-        codecs, frozenset(map(str.upper, protocols)), all_codecs, offer_order, rtcp_mux, allow_loopback
-    )
+    policy = _Policy(codecs, frozenset(map(str.upper, protocols)), all_codecs, offer_order, rtcp_mux, allow_loopback)
     lines: list[LinePlan] = []
     refusals: list[_Refusal | None] = []
     for index in range(len(offer.media)):

@@ -3,12 +3,19 @@
 from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
-from siprec_core.sip.endpoint_events import AckReceived, InviteReceived, OfferReceived, OptionsReceived, RequestId
+from siprec_core.sip.endpoint_events import (
+    AckReceived,
+    InviteReceived,
+    OfferReceived,
+    OfferWithdrawn,
+    OptionsReceived,
+    RequestId,
+)
 from siprec_core.sip.identity import add_capabilities, answer, contact, failure, success
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.matching import TransactionKey, merge_key
 from siprec_core.sip.message import Request
-from siprec_core.sip.reply import respond
+from siprec_core.sip.reply import respond, stateless_tag
 from siprec_core.sip.transaction_layer import AckArrived, IncomingRequest
 from siprec_core.sip.uas import Refusal, check_request, refusal_of
 from siprec_core.types import Flow
@@ -111,7 +118,8 @@ class CalledSide:
         """Refuse a request that gets no transaction."""
         if request.method == "ACK":
             return
-        response = respond(request, refusal.status, reason=refusal.reason, to_tag=self._stack.ids.tag())
+        tag = stateless_tag(request.headers)
+        response = respond(request, refusal.status, reason=refusal.reason, to_tag=tag)
         for name, value in refusal.headers:
             response.headers.add(name, value)
         self._stack.layer.answer_stateless(request, response, flow, now=now)
@@ -186,7 +194,8 @@ class CalledSide:
             call.usage.advance(UsageInput.CANCEL, now=now, final=final)
             self._calls.settle(call, now=now)
         elif call.offer is invite:
-            self.refuse_offer(call.usage.id, Refusal(487), now=now)
+            self._calls.drop_offer(call, now=now)
+            self._stack.outbox.put(OfferWithdrawn(usage=call.usage.id))
 
     # within dialogs
 
@@ -225,8 +234,6 @@ class CalledSide:
     def _receive_bye(self, incoming: IncomingRequest, call: Call, now: float) -> None:
         # RFC 3261 15.1.2: 200 always; requests still pending are answered 487.
         self._stack.layer.respond(incoming, answer(self._stack.config, incoming, 200), now=now)
-        if call.offer is not None:
-            self.refuse_offer(call.usage.id, Refusal(487), now=now)
         final = None
         if call.usage.state is UsageState.INVITED and call.incoming is not None:
             final = failure(self._stack.config, call.incoming, Refusal(487))

@@ -134,6 +134,12 @@ class CallTable:
         call.usage.advance(UsageInput.HANG_UP, now=now, final=final)
         self.settle(call, now=now)
 
+    def drop_offer(self, call: Call, *, now: float) -> None:
+        """Answer a re-INVITE or UPDATE that still waits with 487 (RFC 3261 9.2, 15.1.2)."""
+        incoming, call.offer = call.offer, None
+        if incoming is not None:
+            self._stack.layer.respond(incoming, failure(self._stack.config, incoming, Refusal(487)), now=now)
+
     def settle(
         self, call: Call, *, now: float, bye: Request | None = None, arrival: ResponseArrived | None = None
     ) -> None:
@@ -159,6 +165,7 @@ class CallTable:
                         refused = CallRefused(usage=usage.id, status=arrival.status, reason=arrival.reason)
                         self._stack.outbox.put(refused)
                 case usages.Ended(reason=reason):
+                    self.drop_offer(call, now=now)
                     self._stack.outbox.put(CallEnded(usage=usage.id, reason=reason, request=bye))
                 case usages.Gone():
                     self._forget(usage)

@@ -77,7 +77,7 @@ class Dialog:
         Raises RemoteProtocolError when To or Contact cannot be read.
         """
         contacts = response.contacts
-        if not contacts:
+        if not contacts or contacts[0].uri == "*":
             raise RemoteProtocolError("a response that forms a dialog has a Contact", field="Contact")
         return cls(
             call_id=request.call_id,
@@ -104,8 +104,11 @@ class Dialog:
         return True
 
     def refresh_target(self, message: Request | Response) -> None:
-        """Take the Contact of a target refresh request or its 2xx (RFC 3261 12.2.1.2, 12.2.2), if it has one."""
-        contacts = message.contacts
+        """Take the Contact of a target refresh request or its 2xx, if it is usable (RFC 3261 12.2.1.2, 12.2.2)."""
+        try:
+            contacts = message.contacts
+        except RemoteProtocolError:
+            return  # the parser has made a finding of it; the target that is known goes on
         if len(contacts) == 1 and contacts[0].uri != "*":
             self.remote_target = contacts[0].uri
 

@@ -39,7 +39,7 @@ class SipEndpoint:
     def __init__(self, config: EndpointConfig, *, ids: Ids) -> None:
         self._transport = TransportLayer(limits=config.limits, strict=config.strict)
         self._items: Outbox[EndpointItem] = Outbox()
-        self._outbox: Outbox[EndpointOutput] = Outbox()
+        self._now = 0.0
         self._layer = TransactionLayer(self._transport, self._items, ids=ids, most=config.limits.server_transactions)
         sender = RequestSender(config, self._layer, ids=ids)
         stack = Stack(config, ids, self._transport, self._layer, sender, self._items)
@@ -50,8 +50,22 @@ class SipEndpoint:
     # machine
 
     def poll_output(self) -> EndpointOutput | None:
-        """Give the oldest output not yet taken."""
-        return self._outbox.poll()
+        """Give the oldest output not yet taken.
+
+        What arrived is worked on here, one message at a time, so that the owner acts on each before the next is looked
+        at.
+        """
+        while True:
+            item = self._items.poll()
+            if item is None:
+                if not self._layer.step(now=self._now):
+                    return None
+            elif isinstance(item, _Arrival):
+                self._arrived(item, self._now)
+            elif isinstance(item, Traced):
+                return MessageTraced(usage=UsageId(item.owner), data=item.data, flow=item.flow, sent=item.sent)
+            else:
+                return item
 
     def next_timeout(self) -> float | None:
         """Give the deadline that is due first."""
@@ -59,10 +73,9 @@ class SipEndpoint:
 
     def handle_timeout(self, *, now: float) -> None:
         """Fire what is due."""
+        self._now = now
         self._layer.handle_timeout(now=now)
-        self._route(now)
         self._calls.handle_timeout(now=now)
-        self._route(now)
 
     @property
     def calls(self) -> int:
@@ -73,84 +86,68 @@ class SipEndpoint:
 
     def receive_datagram(self, data: bytes, *, flow: Flow, now: float) -> None:
         """Take one UDP datagram."""
+        self._now = now
         self._transport.receive_datagram(data, flow=flow, now=now)
-        self._drain(now)
 
     def flow_opened(self, flow: Flow, *, now: float) -> None:
         """Take a new connection."""
+        self._now = now
         self._transport.flow_opened(flow, now=now)
-        self._drain(now)
 
     def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
         """Take octets of a connection; empty is its end."""
+        self._now = now
         self._transport.receive_stream(flow, data, now=now)
-        self._drain(now)
 
     def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
         """Take the failure of a connection."""
+        self._now = now
         self._transport.flow_failed(flow, error, now=now)
-        self._drain(now)
 
     # called side
 
     def accept(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
         """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits."""
+        self._now = now
         self._called.accept(usage, body=body, content_type=content_type, now=now)
-        self._route(now)
 
     def reject(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
         """Answer a call with an error; raises LocalProtocolError when it no longer waits."""
+        self._now = now
         self._called.reject(usage, refusal, now=now)
-        self._route(now)
 
     def answer_offer(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
         """Answer the re-INVITE or UPDATE that waits; raises LocalProtocolError when none does."""
+        self._now = now
         self._called.answer_offer(usage, body=body, content_type=content_type, now=now)
-        self._route(now)
 
     def refuse_offer(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
         """Refuse the re-INVITE or UPDATE that waits; raises LocalProtocolError when none does."""
+        self._now = now
         self._called.refuse_offer(usage, refusal, now=now)
-        self._route(now)
 
     def answer_options(self, request_id: RequestId, refusal: Refusal | None, *, now: float) -> None:
         """Answer OPTIONS with 200 and our capabilities, or with what an INVITE would get now (RFC 3261 11.2)."""
+        self._now = now
         self._called.answer_options(request_id, refusal, now=now)
-        self._route(now)
 
     # calling side
 
     def call(self, invite: Request, hop: Hop, *, local: Address, now: float) -> UsageId:
         """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added."""
-        usage = self._calling.call(invite, hop, local=local, now=now)
-        self._route(now)
-        return usage
+        self._now = now
+        return self._calling.call(invite, hop, local=local, now=now)
 
     # both
 
     def hang_up(self, usage: UsageId, *, now: float) -> None:
         """End a call in the way its state asks for: error response, CANCEL or BYE; nothing when it has ended."""
+        self._now = now
         call = self._calls.get(usage)
         if call is not None:
             self._calls.hang_up(call, now=now, refusal=BUSY)
-            self._route(now)
 
     # inside
-
-    def _drain(self, now: float) -> None:
-        self._layer.drain_transport(now)
-        self._route(now)
-
-    def _route(self, now: float) -> None:
-        """Take the items in order: what arrived is worked on, the rest goes out."""
-        while (item := self._items.poll()) is not None:
-            if isinstance(item, _Arrival):
-                self._arrived(item, now)
-            elif isinstance(item, Traced):
-                usage = UsageId(item.owner)
-                self._outbox.put(MessageTraced(usage=usage, data=item.data, flow=item.flow, sent=item.sent))
-            else:
-                self._outbox.put(item)
 
     def _arrived(self, arrival: _Arrival, now: float) -> None:
         match arrival:

@@ -23,6 +23,7 @@ __all__ = [
     "MessageRefused",
     "MessageTraced",
     "OfferReceived",
+    "OfferWithdrawn",
     "OptionsReceived",
     "RequestId",
 ]
@@ -48,6 +49,13 @@ class OfferReceived:
 
     usage: UsageId
     request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferWithdrawn:
+    """The re-INVITE that waited was cancelled and answered 487: there is nothing to answer any more (RFC 3261 9.2)."""
+
+    usage: UsageId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +131,7 @@ class MessageTraced:
 EndpointEvent: TypeAlias = (
     InviteReceived
     | OfferReceived
+    | OfferWithdrawn
     | OptionsReceived
     | AckReceived
     | CallProgressed

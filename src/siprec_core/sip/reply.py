@@ -1,5 +1,7 @@
 """Building responses by the rules of RFC 3261 section 8.2.6."""
 
+from hashlib import sha256
+
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.sip.fields import NameAddr
 from siprec_core.sip.headers import Headers
@@ -35,6 +37,12 @@ def copied_headers(source: Headers, *, to_tag: str | None) -> Headers:
     if to is not None:
         headers.add("To", _tagged(to, to_tag))
     return headers
+
+
+def stateless_tag(source: Headers) -> str:
+    """Give the To tag of an answer without a transaction: "the same tag for the same request" (RFC 3261 8.2.7)."""
+    fields = (source.get(name) or "" for name in ("Via", *_COPIED))
+    return sha256("\n".join(fields).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _tagged(to: str, tag: str | None) -> str:

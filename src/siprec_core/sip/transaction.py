@@ -291,7 +291,7 @@ class NonInviteServerTransaction(ServerTransaction):
     START = State.TRYING
     DELAY = LATE_TRYING_DELAY
     TABLE: ClassVar[Table] = {
-        # RFC 4320 4.1: an element "MUST respond ... with a Status-Code of 100" if it has not otherwise responded by then.
+        # RFC 4320 4.1: an element "MUST respond ... with a Status-Code of 100" if it has not done so otherwise.
         (State.TRYING, Input.TIMER_TRYING): (("_send_trying",), State.PROCEEDING),
         (State.TRYING, Input.PROVISIONAL): (("_cancel_trying", "_send"), State.PROCEEDING),
         (State.TRYING, Input.SUCCESS): (("_cancel_trying", "_send", "_start_j"), State.COMPLETED),

@@ -238,9 +238,9 @@ class TransactionLayer:
         The user reads the outputs of each step before the next, so that it acts on a message in the state that the one
         before left: a re-INVITE and the BYE behind it may come in one piece.
         """
-        self._sort(None)
+        moved = self._sort(None)
         if not self._arrived_below:
-            return False
+            return moved
         output = self._arrived_below.popleft()
         if isinstance(output, Received):
             self._receive(output, now)
@@ -250,8 +250,9 @@ class TransactionLayer:
             self._send_failed(output, now)
         return True
 
-    def _sort(self, owner: int | None) -> None:
-        """Pass commands up at once, traced for `owner`, and keep what arrived for its turn."""
+    def _sort(self, owner: int | None) -> bool:
+        """Pass commands up at once, traced for `owner`, and keep what arrived for its turn; tell whether any passed."""
+        moved = False
         while (output := self.transport.poll_output()) is not None:
             if isinstance(output, (Received, Refused, SendFailed)):
                 self._arrived_below.append(output)
@@ -259,6 +260,8 @@ class TransactionLayer:
             if owner is not None and isinstance(output, (SendDatagram, SendStream)):
                 self._outbox.put(Traced(owner=owner, data=output.data, flow=output.flow, sent=True))
             self._outbox.put(output)
+            moved = True
+        return moved
 
     def trace(self, owner: int | None, received: Received) -> None:
         """Put out a trace of a message that came for `owner`."""

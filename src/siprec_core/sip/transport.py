@@ -18,7 +18,7 @@ from siprec_core.sip.fields import Via
 from siprec_core.sip.framing import KeepAlive, MessageFramer
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.parser import Malformed, parse_datagram
-from siprec_core.sip.reply import copied_headers
+from siprec_core.sip.reply import copied_headers, stateless_tag
 from siprec_core.sip.status import reason_phrase
 from siprec_core.timers import TimerQueue
 from siprec_core.types import Address, Flow, FlowId, Transport
@@ -166,8 +166,8 @@ class TransportLayer:
             self._close(connection)
             return
         connection.framer.receive(data)
-        self._drain(connection)
-        self._watch(connection, now)
+        progress = self._drain(connection)
+        self._watch(connection, now, progress=progress)
 
     def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
         """Take the end of a connection, or the failure to open one or to send a datagram."""
@@ -220,11 +220,10 @@ class TransportLayer:
         if flow.id in self._connections:
             self._write(self._connections[flow.id], data, "")
             return
-        host = via.received or via.host
-        if not _is_numeric(host):
-            host = flow.remote.host
         # RFC 3261 18.2.2: the connection is gone; a new one goes to the address in "received", the port in sent-by.
-        self._write_to(Hop(flow.transport, Address(host, via.port or flow.transport.default_port)), data, "")
+        # The address is where the request came from: what a peer wrote there must not make us call on somebody else.
+        remote = Address(flow.remote.host, via.port or flow.transport.default_port)
+        self._write_to(Hop(flow.transport, remote), data, "")
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a message can go along this flow now; always for datagrams."""
@@ -249,8 +248,11 @@ class TransportLayer:
 
     # inside
 
-    def _drain(self, connection: _Connection) -> None:
+    def _drain(self, connection: _Connection) -> bool:
+        """Take what the framer has; tell whether that was anything."""
+        progress = False
         while (event := connection.framer.poll()) is not None:
+            progress = True
             if event is KeepAlive.PING:
                 # RFC 5626 4.4.1: "a server receiving a double CRLF ... MUST respond with a single CRLF".
                 self._outbox.put(SendStream(flow=connection.flow, data=b"\r\n"))
@@ -258,11 +260,12 @@ class TransportLayer:
                 self._refuse(event, connection.flow)
                 if event.fatal:
                     self._close(connection)
-                    return
+                    break
             elif isinstance(event, (Request, Response)):
                 self._deliver(event, connection.flow, connection.framer.raw_head + event.body)
+        return progress
 
-    def _watch(self, connection: _Connection, now: float) -> None:
+    def _watch(self, connection: _Connection, now: float, *, progress: bool) -> None:
         flow_id = connection.flow.id
         if flow_id is None or flow_id not in self._connections:
             return
@@ -270,7 +273,8 @@ class TransportLayer:
         key = (_Watch.INCOMPLETE, flow_id)
         if not connection.framer.mid_message:
             self._timers.cancel(key)
-        elif key not in self._timers:
+        elif progress or key not in self._timers:
+            # The time runs from the first octet of the message that is incomplete now.
             self._timers.set(key, now + self._limits.incomplete_message_seconds)
 
     def _deliver(self, message: Request | Response, flow: Flow, raw: bytes) -> None:
@@ -291,9 +295,14 @@ class TransportLayer:
         if answer is None:
             return
         response, via = answer
-        marked = _marked(via, flow)
-        response.headers.replace_first("Via", str(marked))
-        self.send_response(response.to_bytes(), via=marked, flow=flow)
+        if via is not None:
+            marked = _marked(via, flow)
+            response.headers.replace_first("Via", str(marked))
+            self.send_response(response.to_bytes(), via=marked, flow=flow)
+        elif flow.transport.reliable:
+            self._outbox.put(SendStream(flow=flow, data=response.to_bytes()))
+        else:
+            self._outbox.put(SendDatagram(flow=flow, data=response.to_bytes()))
 
     def _write(self, connection: _Connection, data: bytes, token: str) -> None:
         self._await(connection, token)
@@ -328,6 +337,8 @@ class TransportLayer:
             self._token_flows[token] = connection.flow.id
 
     def _close(self, connection: _Connection) -> None:
+        if connection.flow.id not in self._connections:
+            return
         self._forget(connection, "connection closed")
         self._outbox.put(CloseFlow(flow=connection.flow))
 
@@ -389,20 +400,22 @@ def _datagram_target(via: Via, flow: Flow) -> Address:
     return Address(flow.remote.host, via.port or Transport.UDP.default_port)
 
 
-def _answer_to_malformed(malformed: Malformed) -> tuple[Response, Via] | None:
-    """Build the error answer, None when the octets are no request, an ACK, or without what an answer needs."""
+def _answer_to_malformed(malformed: Malformed) -> tuple[Response, Via | None] | None:
+    """Build the error answer, None when the octets are no request, an ACK, or without what an answer needs.
+
+    Without a readable top Via the answer goes back to where the request came from.
+    """
     headers = malformed.headers
     if malformed.is_response or malformed.request_method in (None, "ACK"):
         return None
-    values = headers.values("Via")
-    if not values or headers.get("Call-ID") is None or headers.get("CSeq") is None:
+    vias = headers.get_all("Via")
+    if not vias or headers.get("Call-ID") is None or headers.get("CSeq") is None:
         return None
     try:
-        via = Via.parse(values[0])
-    except RemoteProtocolError:
-        return None
+        via = Via.parse(headers.values("Via")[0])
+    except (RemoteProtocolError, IndexError):
+        via = None
     status = malformed.error.status_hint
-    copied = copied_headers(headers, to_tag=None)
     text = "".join(character if character.isprintable() else " " for character in str(malformed.error))[:120]
     phrase = f"{reason_phrase(status)} - {text}" if status == 400 else reason_phrase(status)
-    return Response(status, phrase, copied), via
+    return Response(status, phrase, copied_headers(headers, to_tag=stateless_tag(headers))), via

@@ -1,0 +1,292 @@
+"""One recording call from its INVITE to its end, on either frontend, and what it showed of the server."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from ssl import SSLContext
+from typing import Final, Literal, TypeAlias
+
+import anyio
+import siprec_anyio
+import siprec_sync
+from siprec.outcome import CommandError, Exit
+from siprec_core.errors import SiprecError
+from siprec_core.findings import Finding, Severity
+from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
+from siprec_core.sdp.parser import parse_sdp
+from siprec_core.types import Address
+from siprec_sync.calls import CallFacade, CallProgress
+from siprec_sync.tls import TlsFiles
+
+Worker: TypeAlias = Literal["asyncio", "uvloop", "trio", "sync"]
+
+CHECKS: Final[dict[str, frozenset[str]]] = {
+    "the answer has the media lines of the offer, in order": frozenset(
+        ("sdp-answer-line-count", "sdp-answer-media", "sdp-answer-protocol", "sdp-answer-timing")
+    ),
+    "each label is repeated": frozenset(("sdp-answer-label",)),
+    "each direction fits the offer": frozenset(("sdp-answer-direction",)),
+    "payload types are those offered, and mapped": frozenset(
+        ("sdp-answer-format", "sdp-answer-payload-type", "sdp-answer-rtpmap", "sdp-answer-events")
+    ),
+    "media addresses and ports can be sent to": frozenset(
+        ("sdp-answer-address", "sdp-answer-port", "sdp-answer-rtcp-mux")
+    ),
+    "the Contact has the feature tag +sip.srs": frozenset(("answer-no-feature-tag",)),
+    "the body is application/sdp alone": frozenset(("answer-body-type",)),
+    "Allow tells the methods": frozenset(("answer-no-allow",)),
+}
+"""What is checked of an answer, and the findings that speak against it; all others are about its grammar."""
+_CLOSING_SECONDS = 5.0
+"""How long we wait for the answer to our BYE."""
+_CANCEL_SECONDS = 0.5
+"""How long we wait for the answer to a CANCEL: nobody has answered for a while."""
+GRAMMAR_CHECK: Final = "the message and its SDP follow the grammar"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOutcome:
+    """What became of one stream."""
+
+    label: str
+    codec: str | None
+    """None when the server refused the stream."""
+    remote: Address | None
+    """Where the server receives it."""
+    packets_sent: int = 0
+    seconds: float = 0.0
+    """Audio sent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class CallOutcome:
+    """What a call showed."""
+
+    target: str
+    transport: str
+    remote: Address
+    started: float
+    """When it began, on the monotonic clock."""
+    status: int = 0
+    """0 without an answer."""
+    reason: str = ""
+    setup_seconds: float = 0.0
+    """From the INVITE to its final answer."""
+    call_id: str | None = None
+    server: str | None = None
+    """The Server header field."""
+    streams: tuple[StreamOutcome, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    end_reason: str | None = None
+    timed_out: bool = False
+
+    @property
+    def unreachable(self) -> bool:
+        """True when nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
+        return self.timed_out or self.status == 408 or (self.status == 503 and "transport failed" in self.reason)
+
+    @property
+    def good(self) -> bool:
+        """True when the server took the call and every stream, kept the rules, and let us end it."""
+        return (
+            200 <= self.status < 300
+            and all(stream.codec is not None for stream in self.streams)
+            and is_kept(self.findings)
+            and self.end_reason == "local-bye"
+        )
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code that fits."""
+        if self.unreachable:
+            return Exit.UNREACHABLE
+        return Exit.DONE if self.good else Exit.PROBLEMS
+
+    def checks(self) -> dict[str, tuple[Finding, ...]]:
+        """Give for each check what speaks against it."""
+        known = frozenset[str]().union(*CHECKS.values())
+        checks = {
+            text: tuple(found for found in self.findings if found.code in codes) for text, codes in CHECKS.items()
+        }
+        checks[GRAMMAR_CHECK] = tuple(found for found in self.findings if found.code not in known)
+        return checks
+
+    def as_json(self) -> dict[str, object]:
+        """Give the report as `siprec call --json` prints it."""
+        return {
+            "target": self.target,
+            "transport": self.transport,
+            "remote": _address(self.remote),
+            "status": self.status,
+            "reason": self.reason,
+            "setup_seconds": round(self.setup_seconds, 6),
+            "call_id": self.call_id,
+            "server": self.server,
+            "streams": [
+                {
+                    "label": stream.label,
+                    "codec": stream.codec,
+                    "remote": _address(stream.remote),
+                    "packets_sent": stream.packets_sent,
+                    "seconds": round(stream.seconds, 3),
+                }
+                for stream in self.streams
+            ],
+            "checks": [{"rule": text, "kept": is_kept(found)} for text, found in self.checks().items()]
+            if self.streams
+            else [],
+            "findings": [found.as_json() for found in self.findings],
+            "end_reason": self.end_reason,
+            "ok": self.good,
+        }
+
+
+def is_kept(findings: Sequence[Finding]) -> bool:
+    """Tell whether none of the findings says that a rule was broken."""
+    return all(found.severity is Severity.INFO for found in findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlan:
+    """What to do in a call."""
+
+    target: str
+    spec: CallSpec
+    audio: Sequence[bytes]
+    """16-bit little-endian PCM for each stream, at 8,000 samples a second."""
+    tls: TlsFiles | SSLContext | None = None
+    timeout_seconds: float = 10.0
+    """How long to wait for the answer."""
+    config: ClientConfig = field(default_factory=ClientConfig)
+
+
+def make_call(plan: CallPlan, worker: Worker) -> CallOutcome:
+    """Carry out a call to its end. Raises ConfigurationError and CommandError."""
+    if worker == "sync":
+        return _call_sync(plan)
+    return anyio.run(_call_async, plan, **backend_of(worker))  # type: ignore[arg-type]
+
+
+def backend_of(worker: Worker) -> dict[str, object]:
+    """Give what `anyio.run` has to be told. Raises CommandError when an extra is not installed."""
+    if worker in ("trio", "uvloop") and find_spec(worker) is None:
+        raise CommandError(f"worker {worker} is not installed: pip install 'siprec[{worker}]'")
+    if worker == "trio":
+        return {"backend": "trio"}
+    return {"backend": "asyncio", "backend_options": {"use_uvloop": worker == "uvloop"}}
+
+
+def _call_sync(plan: CallPlan) -> CallOutcome:
+    outcome = _begin(plan)
+    with siprec_sync.connect(plan.spec, config=plan.config, tls=plan.tls) as call:
+        watch = threading.Timer(plan.timeout_seconds, _give_up, (call, outcome))
+        watch.daemon = True
+        watch.start()
+        try:
+            answer = call.wait_answered()
+        except siprec_sync.CallRefusedError as error:
+            _refused(outcome, error.status, error.reason)
+        else:
+            watch.cancel()
+            _answered(plan, outcome, answer)
+            _send_audio(plan, call, answer.labels)
+            call.wait_sent()
+            ended = call.stop(timeout=_CLOSING_SECONDS)
+            _ended(outcome, plan, call.progress, ended)
+        watch.cancel()
+        call.progress.close()
+    return outcome
+
+
+def _give_up(call: siprec_sync.Call, outcome: CallOutcome) -> None:
+    """Let the waiting for an answer end: CANCEL, and a moment for what comes of it."""
+    outcome.timed_out = True
+    try:
+        call.request(lambda core, now: core.stop(now=now))
+    except SiprecError:
+        return  # it is over, which the other thread tells
+    time.sleep(_CANCEL_SECONDS)
+    call.progress.close()
+
+
+async def _call_async(plan: CallPlan) -> CallOutcome:
+    outcome = _begin(plan)
+    async with siprec_anyio.connect(plan.spec, config=plan.config, tls=plan.tls) as call:
+        answer = None
+        with anyio.move_on_after(plan.timeout_seconds):
+            try:
+                answer = await call.wait_answered()
+            except siprec_anyio.CallRefusedError as error:
+                _refused(outcome, error.status, error.reason)
+        if answer is not None:
+            _answered(plan, outcome, answer)
+            _send_audio(plan, call, answer.labels)
+            await call.wait_sent()
+            ended = None
+            with anyio.move_on_after(_CLOSING_SECONDS):
+                ended = await call.stop()
+            _ended(outcome, plan, call.progress, ended)
+        elif not outcome.status:
+            outcome.timed_out = True
+            with anyio.move_on_after(_CANCEL_SECONDS):
+                await call.stop()
+        call.progress.close()
+    return outcome
+
+
+# What both do
+
+
+def _begin(plan: CallPlan) -> CallOutcome:
+    hop = plan.spec.hop
+    return CallOutcome(target=plan.target, transport=hop.transport.value, remote=hop.remote, started=time.monotonic())
+
+
+def _refused(outcome: CallOutcome, status: int, reason: str) -> None:
+    outcome.setup_seconds = time.monotonic() - outcome.started
+    outcome.status, outcome.reason = status, reason
+
+
+def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -> None:
+    response = answer.response
+    _refused(outcome, response.status, response.reason)
+    outcome.call_id = response.headers.get("Call-ID")
+    outcome.server = response.headers.get("Server")
+    outcome.findings = answer.findings
+    description = parse_sdp(response.body, limits=plan.config.limits).description
+    media = () if description is None else description.media
+    streams = []
+    for index, stream in enumerate(plan.spec.streams):
+        taken = stream.label in answer.labels and description is not None and index < len(media)
+        connection = description.connection_of(media[index]) if taken and description is not None else None
+        streams.append(
+            StreamOutcome(
+                label=stream.label,
+                codec=next((name for _, name in media[index].codecs() if name), None) if taken else None,
+                remote=None if connection is None else Address(connection.address, media[index].port),
+            )
+        )
+    outcome.streams = tuple(streams)
+
+
+def _send_audio(plan: CallPlan, call: CallFacade, labels: Sequence[str]) -> None:
+    for stream, pcm in zip(plan.spec.streams, plan.audio, strict=True):
+        if stream.label in labels:
+            call.send_audio(stream.label, pcm)
+            call.finish_audio(stream.label)
+
+
+def _ended(outcome: CallOutcome, plan: CallPlan, progress: CallProgress, ended: RecordingEnded | None) -> None:
+    outcome.end_reason = "timeout-bye" if ended is None else ended.reason
+    outcome.streams = tuple(
+        replace(stream, packets_sent=sent, seconds=sent * spec.ptime / 1000)
+        for stream, spec in zip(outcome.streams, plan.spec.streams, strict=True)
+        for sent in (progress.packets.get(stream.label, 0),)
+    )
+
+
+def _address(address: Address | None) -> dict[str, object] | None:
+    return None if address is None else {"host": address.host, "port": address.port}

@@ -1,0 +1,199 @@
+"""`siprec call`: one recording call with real audio, and whether the server kept the rules."""
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from ssl import SSLContext
+
+from siprec.callers import CallOutcome, CallPlan, is_kept, make_call
+from siprec.command_inspect import write_json
+from siprec.options import add_worker, positive_number, positive_seconds
+from siprec.outcome import CommandError, Exit
+from siprec.targets import read_target, resolve
+from siprec.terminal import clean, finding_line, styled, table, write_text
+from siprec.tones import frequency_of, tone
+from siprec_core.containers.wav import read_wav
+from siprec_core.errors import RemoteProtocolError
+from siprec_core.recording.call import CallSpec, StreamSpec
+from siprec_core.sdp.attributes import TOKEN
+from siprec_core.sip.uri import SipUri
+from siprec_core.types import Address, Transport
+from siprec_sync.tls import TlsFiles, client_context
+
+SAMPLE_RATE = 8_000
+"""Of the audio that is sent: G.711's."""
+_SECONDS = 3.0
+_EXAMPLES = """examples:
+  siprec call 127.0.0.1:5060
+  siprec call 'sip:recorder.example.com;transport=tcp' --seconds 10
+  siprec call sips:recorder.example.com --tls-ca authority.pem
+  siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
+"""
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.description = (
+        "Makes one recording call with real audio, checks the answer against RFC 3264 and RFC 7866, and prints a "
+        "report. Exit code 1 when the server refused or broke a rule, 69 when it cannot be reached."
+    )
+    parser.epilog = _EXAMPLES
+    add = parser.add_argument
+    add("target", metavar="TARGET", help="SIP URI (sip:host:port;transport=tcp, sips:host) or HOST:PORT")
+    add("--streams", metavar="N", type=positive_number, help="how many streams to offer (default 2)")
+    add("--label", metavar="LABEL", action="append", help="label of a stream; repeatable (default 1, 2, ...)")
+    add(
+        "--seconds", metavar="S", type=positive_seconds, help="how long to send audio (default 3, or the files' length)"
+    )
+    add(
+        "--audio",
+        metavar="WAV",
+        action="append",
+        type=Path,
+        help="what a stream says, 16-bit PCM, 8000 Hz, mono; repeatable, first stream first (default: a tone for each)",
+    )
+    add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
+    add(
+        "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
+    )
+    add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
+    add("--tls-insecure", action="store_true", help="take any certificate of the server")
+    add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
+    add_worker(parser)
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the call and print the report."""
+    outcome = make_call(_plan(arguments), arguments.worker)
+    if arguments.json:
+        write_json(outcome.as_json())
+    else:
+        print_report(outcome)
+    if outcome.unreachable:
+        raise CommandError(_unreachable(outcome), Exit.UNREACHABLE)
+    return outcome.exit_code
+
+
+def print_report(outcome: CallOutcome) -> None:
+    """Print what a call showed, for people."""
+    if not outcome.status:
+        return
+    server = f", {clean(outcome.server)}" if outcome.server else ""
+    style = "green" if outcome.streams else "red"
+    status = styled(f"{outcome.status} {clean(outcome.reason)}", style)
+    write_text(
+        f"{clean(outcome.target)} over {outcome.transport} at {outcome.remote}{server}: {status} "
+        f"after {outcome.setup_seconds * 1000:.0f} ms"
+    )
+    if not outcome.streams:
+        return
+    head = ("label", "codec", "sent to", "packets", "seconds")
+    rows = [
+        (stream.label, stream.codec or "refused", stream.remote, stream.packets_sent, f"{stream.seconds:.2f}")
+        for stream in outcome.streams
+    ]
+    write_text(table(head, rows))
+    for text, found in outcome.checks().items():
+        write_text(f"  {styled('yes', 'green') if is_kept(found) else styled('no ', 'red')} {text}")
+        for each in found:
+            write_text(f"      {finding_line(each)}")
+    ended = (
+        "the server answered our BYE" if outcome.end_reason == "local-bye" else f"ended: {clean(outcome.end_reason)}"
+    )
+    write_text(f"  {ended}")
+
+
+def offered_streams(labels: Sequence[str]) -> tuple[StreamSpec, ...]:
+    """Make streams with these labels, each of a participant of its own."""
+    names = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
+    streams = []
+    for index, label in enumerate(labels):
+        name = names[index] if index < len(names) else f"Party {index + 1}"
+        streams.append(StreamSpec(label=label, aor=f"sip:{name.lower().replace(' ', '')}@example.com", name=name))
+    return tuple(streams)
+
+
+def _unreachable(outcome: CallOutcome) -> str:
+    why = "no answer" if outcome.timed_out or outcome.status == 408 else clean(outcome.reason)
+    return f"{outcome.target}: {outcome.remote} over {outcome.transport} cannot be reached: {why}"
+
+
+def _plan(arguments: argparse.Namespace) -> CallPlan:
+    uri = read_target(arguments.target)
+    try:
+        SipUri.parse(arguments.from_uri)
+    except RemoteProtocolError as error:
+        raise CommandError(f"--from {arguments.from_uri!r}: {error.message}") from error
+    labels = _labels(arguments)
+    audio = _audio(arguments, len(labels))
+    hop = resolve(uri)
+    return CallPlan(
+        target=arguments.target,
+        spec=CallSpec(
+            uri=str(uri),
+            hop=hop,
+            local=Address("", 0),
+            streams=offered_streams(labels),
+            from_uri=arguments.from_uri,
+            metadata=None if arguments.metadata is None else _read(arguments.metadata),
+        ),
+        audio=audio,
+        tls=_tls(arguments, hop.transport),
+        timeout_seconds=arguments.timeout,
+    )
+
+
+def _labels(arguments: argparse.Namespace) -> list[str]:
+    labels: list[str] = arguments.label or []
+    files = len(arguments.audio or [])
+    count = arguments.streams or max(2 if not labels else 0, len(labels), files)
+    if count < len(labels) or count < files:
+        raise CommandError(f"--streams {count} is fewer than the labels or audio files given")
+    free = (label for label in map(str, itertools.count(1)) if label not in labels)
+    labels = [*labels, *itertools.islice(free, count - len(labels))]
+    if len(set(labels)) != len(labels) or not all(TOKEN.fullmatch(label) for label in labels):
+        raise CommandError("--label: labels are tokens (RFC 4574 section 4), each different")
+    return labels
+
+
+def _audio(arguments: argparse.Namespace, count: int) -> list[bytes]:
+    files = [_read_audio(path) for path in arguments.audio or []]
+    longest = max((len(pcm) / (2 * SAMPLE_RATE) for pcm in files), default=_SECONDS)
+    seconds = arguments.seconds or longest
+    size = 2 * round(seconds * SAMPLE_RATE)
+    tones = (tone(frequency_of(index), seconds, SAMPLE_RATE) for index in range(len(files), count))
+    return [*(pcm[:size] for pcm in files), *tones]
+
+
+def _read_audio(path: Path) -> bytes:
+    try:
+        wav_format, pcm = read_wav(_read(path))
+    except RemoteProtocolError as error:
+        raise CommandError(f"{path}: {error.message}") from error
+    if (wav_format.bits, wav_format.sample_rate, wav_format.channels) != (16, SAMPLE_RATE, 1):
+        raise CommandError(
+            f"{path}: {wav_format.bits}-bit, {wav_format.sample_rate} Hz, {wav_format.channels} channels; "
+            f"wanted is 16-bit, {SAMPLE_RATE} Hz, 1 channel"
+        )
+    if not pcm:
+        raise CommandError(f"{path}: no audio in it")
+    return pcm
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _tls(arguments: argparse.Namespace, transport: Transport) -> TlsFiles | SSLContext | None:
+    if transport is not Transport.TLS:
+        if arguments.tls_ca or arguments.tls_insecure:
+            raise CommandError(f"--tls-ca and --tls-insecure are for TLS, and the call goes over {transport.value}")
+        return None
+    if arguments.tls_insecure:
+        return client_context(verify=False)
+    return TlsFiles(authorities=arguments.tls_ca)

@@ -1,0 +1,95 @@
+"""`siprec render`: makes the files of a recording from its journal, or from anyone's capture of a SIPREC call."""
+
+import argparse
+import json
+from pathlib import Path
+
+from siprec.documents import LIMITS, is_capture
+from siprec.outcome import CommandError, Exit
+from siprec.terminal import clean, finding_line, octets, write_text
+from siprec_core.containers.capture import Statistics
+from siprec_core.containers.datagrams import DatagramReader
+from siprec_core.findings import Finding, Severity
+from siprec_core.recording.journal import NOTE_KEY, read_note
+from siprec_core.recording.render import JOURNAL_NAME, REPORT_NAME
+from siprec_sync.rendering import render_capture
+
+_HEAD_SIZE = 64 * 1024
+"""Within so many octets a journal shows that it is one."""
+_EXAMPLES = """examples:
+  siprec render recordings/2024/01/15/0123/journal.pcapng
+  siprec render capture.pcap -o files
+"""
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.description = (
+        "Makes the WAV files, the metadata files and recording.json from a journal, or from any pcap or pcapng of a "
+        "SIPREC call. A journal that was cut short is rendered as far as it goes, with findings."
+    )
+    parser.epilog = _EXAMPLES
+    parser.add_argument("journal", metavar="JOURNAL", type=Path, help="journal.pcapng of a recording, or a capture")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="where the files go (default: beside the journal; for other captures a new folder of their name)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Render and list the files."""
+    capture: Path = arguments.journal
+    try:
+        with capture.open("rb") as file:
+            head = file.read(_HEAD_SIZE)
+    except OSError as error:
+        raise CommandError(f"{capture}: {(error.strerror or str(error)).lower()}") from error
+    if not is_capture(head):
+        raise CommandError(f"{capture}: neither pcap nor pcapng", Exit.PROBLEMS)
+    journal = is_journal(head)
+    folder = arguments.output or _default_folder(capture, journal=journal)
+    try:
+        names = render_capture(capture, folder, journal_name=JOURNAL_NAME if journal else None)
+    except OSError as error:
+        raise CommandError(f"{error.filename or folder}: {error.strerror or error}", Exit.PROBLEMS) from error
+    return report_files(folder, names)
+
+
+def is_journal(head: bytes) -> bool:
+    """Tell one of our journals from other captures by the beginning of the file."""
+    reader = DatagramReader(limits=LIMITS)
+    reader.receive(head)
+    while (item := reader.poll()) is not None:
+        for comment in item.comments if isinstance(item, Statistics) else ():
+            note = read_note(comment)
+            if note is not None and note[NOTE_KEY] == "start":
+                return True
+    return False
+
+
+def report_files(folder: Path, names: tuple[str, ...]) -> int:
+    """Print a line for each file and each finding, and give the exit code."""
+    report = json.loads((folder / REPORT_NAME).read_bytes())
+    seconds = {stream["file"]: stream["duration"] for stream in report["streams"] if stream["file"]}
+    write_text(f"{clean(folder)}: recording {clean(report['id'])}, {report['status']}")
+    for name in names:
+        size = octets((folder / name).stat().st_size)
+        audio = f", audio of {seconds[name]:.2f} s" if name in seconds else ""
+        write_text(f"  {name}  {size}{audio}")
+    for entry in report["findings"]:
+        found = Finding(**{**entry, "severity": Severity(entry["severity"])})
+        write_text(f"  {finding_line(found)}")
+    return Exit.PROBLEMS if report["status"] == "failed" else Exit.DONE
+
+
+def _default_folder(capture: Path, *, journal: bool) -> Path:
+    if journal and capture.name == JOURNAL_NAME:
+        return capture.parent
+    folder = capture.with_suffix("") if capture.suffix else capture.with_name(f"{capture.name}-files")
+    if folder.exists() and not (folder / REPORT_NAME).exists():
+        # Not made by us: nothing there may be overwritten.
+        raise CommandError(f"{folder} exists; say with -o where the files go")
+    return folder

@@ -1,0 +1,34 @@
+"""The ready file: tells whoever started the server where it listens."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from siprec_core.errors import ConfigurationError
+from siprec_sync.listeners import Listener, reason_of
+
+
+@contextmanager
+def ready_file(path: Path | None, listeners: Iterable[Listener], rtp_ports: tuple[int, int]) -> Iterator[None]:
+    """Keep the ready file during the block: written whole, removed at its end. Raises ConfigurationError."""
+    if path is None:
+        yield
+        return
+    content = {
+        "pid": os.getpid(),
+        "listeners": [listener.as_json() for listener in listeners],
+        "rtp_ports": list(rtp_ports),
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ConfigurationError(f"--ready-file {path}: {reason_of(error)}") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

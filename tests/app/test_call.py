@@ -1,0 +1,216 @@
+"""`siprec call` against servers that refuse, break rules or are not there."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from siprec.command_call import offered_streams
+from siprec.outcome import CommandError
+from siprec.targets import read_target
+from siprec_core.containers.wav import WavEncoder
+from siprec_core.types import Transport
+from tests.app.programs import Program
+from tests.core.messages import body, field
+
+HEAD = "SIP/2.0 {status}\r\nVia: {via}\r\nFrom: {from_}\r\nTo: {to};tag=srs\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n"
+
+
+class Double:
+    """A server on UDP that answers each request with what a test wants."""
+
+    def __init__(self) -> None:
+        self.status = "200 OK"
+        self.changes: tuple[tuple[str, str], ...] = ()
+        self.bodies: list[str] = []
+        self.from_ = ""
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.target = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.contact = f"<sip:srs@{self.target}>;+sip.srs"
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"", self.socket.getsockname())
+        self.thread.join()
+        self.socket.close()
+
+    def _run(self) -> None:
+        while True:
+            data, source = self.socket.recvfrom(65_535)
+            if not data:
+                return
+            method = data.split(b" ", 1)[0]
+            if method in (b"INVITE", b"BYE"):
+                self.socket.sendto(self._answer(data, method == b"INVITE"), source)
+
+    def _answer(self, data: bytes, is_invite: bool) -> bytes:
+        head = HEAD.format(
+            status=self.status if is_invite else "200 OK",
+            via=field(data, "Via"),
+            from_=field(data, "From"),
+            to=field(data, "To").partition(";")[0],
+            call_id=field(data, "Call-ID"),
+            cseq=field(data, "CSeq"),
+        )
+        text = ""
+        if is_invite:
+            self.from_ = field(data, "From")
+            self.bodies.append(body(data))
+            offer = body(data).partition("\r\n\r\n")[2].partition("\r\n--")[0]
+            text = offer.replace("a=sendonly", "a=recvonly")
+            for old, new in self.changes:
+                text = text.replace(old, new)
+            head += f"Contact: {self.contact}\r\nAllow: INVITE, ACK, BYE\r\nContent-Type: application/sdp\r\n"
+        return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    double = Double()
+    yield double
+    double.close()
+
+
+def test_a_server_that_keeps_the_rules(siprec: Program, double: Double) -> None:
+    done = siprec("call", double.target, "--seconds", "0.1", "--from", "sip:me@example.com")
+    assert (done.code, done.err) == (0, "")
+    assert "200 OK" in done.out
+    assert "PCMU/8000" in done.out
+    assert "\n  no " not in done.out
+    assert double.from_.startswith("<sip:me@example.com>;tag=")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ((("a=label:2", "a=label:7"),), "sdp-answer-label"),
+        ((("a=recvonly", "a=sendonly"),), "sdp-answer-direction"),
+        ((("RTP/AVP 0 8\r\n", "RTP/AVP 0 8 9\r\na=rtpmap:9 G722/8000\r\n"),), "sdp-answer-format"),
+    ],
+)
+@pytest.mark.parametrize("worker", ["asyncio", "sync"])
+def test_each_broken_rule_is_told_and_1(
+    siprec: Program, double: Double, changes: tuple[tuple[str, str], ...], code: str, worker: str
+) -> None:
+    double.changes = changes
+    done = siprec("call", double.target, "--seconds", "0.1", "--json", "-k", worker)
+    assert done.code == 1
+    assert code in {found["code"] for found in done.json["findings"]}
+    assert done.json["ok"] is False
+    assert [check["kept"] for check in done.json["checks"]].count(False) == 1
+
+
+def test_a_missing_feature_tag_is_told(siprec: Program, double: Double) -> None:
+    double.contact = f"<sip:srs@{double.target}>"
+    done = siprec("call", double.target, "--seconds", "0.1")
+    assert done.code == 1
+    assert "answer-no-feature-tag" in done.out
+
+
+def test_a_stream_that_is_refused_is_a_problem(siprec: Program, double: Double) -> None:
+    double.changes = (("m=audio 40002", "m=audio 0"), ("m=audio 40004", "m=audio 0"))
+    done = siprec("call", double.target, "--seconds", "0.1", "--json")
+    assert done.code == 1
+    assert [stream["codec"] for stream in done.json["streams"]] == ["PCMU/8000", None]
+
+
+@pytest.mark.parametrize("worker", ["trio", "sync"])
+def test_a_refusal_is_1(siprec: Program, double: Double, worker: str) -> None:
+    double.status = "503 Service Unavailable"
+    done = siprec("call", double.target, "--json", "-k", worker)
+    assert (done.code, done.json["status"], done.json["streams"]) == (1, 503, [])
+
+
+@pytest.mark.parametrize("worker", ["asyncio", "trio", "sync"])
+def test_silence_is_69(siprec: Program, worker: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{sock.getsockname()[1]}"
+        done = siprec("call", target, "--timeout", "0.3", "-k", worker)
+    assert done.code == 69
+    assert done.err == f"siprec: {target}: {target} over udp cannot be reached: no answer\n"
+
+
+@pytest.mark.parametrize("worker", ["asyncio", "sync"])
+def test_no_listener_is_69(siprec: Program, worker: str) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        done = siprec("call", f"127.0.0.1:{sock.getsockname()[1]};transport=tcp", "-k", worker)
+    assert done.code == 69
+    assert "transport failed" in done.err
+
+
+def test_an_unknown_name_is_69(siprec: Program) -> None:
+    done = siprec("call", "sip:recorder.invalid")
+    assert (done.code, done.err.startswith("siprec: recorder.invalid: ")) == (69, True)
+
+
+def wav(path: Path, rate: int, seconds: float, channels: int = 1) -> Path:
+    encoder = WavEncoder(rate, channels)
+    pcm = bytes(2 * channels * round(rate * seconds))
+    path.write_bytes(encoder.start(len(pcm)) + pcm)
+    return path
+
+
+def test_audio_labels_and_metadata_are_the_callers(siprec: Program, double: Double, tmp_path: Path) -> None:
+    (tmp_path / "metadata.xml").write_text("<recording/>", encoding="utf-8")
+    words = ("--audio", wav(tmp_path / "a.wav", 8_000, 0.2), "--label", "left", "--label", "right")
+    done = siprec("call", double.target, *words, "--metadata", tmp_path / "metadata.xml", "--json")
+    assert done.code == 0
+    assert [(each["label"], each["packets_sent"]) for each in done.json["streams"]] == [("left", 10), ("right", 10)]
+    assert "\r\n\r\n<recording/>\r\n--" in double.bodies[0]
+
+
+def test_streams_are_counted(siprec: Program, double: Double) -> None:
+    done = siprec("call", double.target, "--streams", "3", "--label", "2", "--seconds", "0.1", "--json")
+    assert [stream["label"] for stream in done.json["streams"]] == ["2", "1", "3"]
+
+
+def test_audio_of_another_kind_is_2(siprec: Program, tmp_path: Path) -> None:
+    for path in (wav(tmp_path / "a.wav", 16_000, 0.1), wav(tmp_path / "b.wav", 8_000, 0.1, 2), tmp_path / "none.wav"):
+        done = siprec("call", "127.0.0.1:9", "--audio", path)
+        assert done.code == 2
+        assert str(path) in done.err
+    (tmp_path / "c.wav").write_bytes(b"no audio at all")
+    assert siprec("call", "127.0.0.1:9", "--audio", tmp_path / "c.wav").code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tel:+1555"],
+        ["sip:"],
+        ["127.0.0.1:x"],
+        ["127.0.0.1;transport=sctp"],
+        ["sips:127.0.0.1;transport=udp"],
+        ["127.0.0.1", "--from", "nobody"],
+        ["127.0.0.1", "--label", "a b"],
+        ["127.0.0.1", "--label", "a", "--label", "a"],
+        ["127.0.0.1", "--streams", "1", "--label", "a", "--label", "b"],
+        ["127.0.0.1", "--tls-insecure"],
+        ["127.0.0.1", "--seconds", "0"],
+    ],
+)
+def test_wrong_usage_is_2(siprec: Program, words: list[str]) -> None:
+    done = siprec("call", *words)
+    assert (done.code, done.err.count("\n"), done.err[:8]) == (2, 1, "siprec: ")
+
+
+def test_targets() -> None:
+    assert read_target("recorder:5070").port == 5070
+    assert read_target("[2001:db8::1]:5070").host == "2001:db8::1"
+    assert read_target("sips:recorder").transport is Transport.TLS
+    assert read_target("SIP:u@recorder;transport=tcp").transport is Transport.TCP
+    with pytest.raises(CommandError):
+        read_target("")
+
+
+def test_streams_have_a_participant_each() -> None:
+    streams = offered_streams([str(index) for index in range(10)])
+    assert len({stream.aor for stream in streams}) == 10
+    assert streams[9].aor == "sip:party10@example.com"
