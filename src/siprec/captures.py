@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Final
 
 from siprec.description import Json, address_json, describe_document, findings_json
-from siprec.documents import LIMITS, Document, document_of
+from siprec.documents import LIMITS, Document, decode_message, document_of, refused_document
 from siprec_core.clock import format_instant
 from siprec_core.containers.capture import CaptureProblem, Datagram
 from siprec_core.containers.datagrams import DatagramReader
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
-from siprec_core.recording.signalling import SeenMessage, SignallingReader
+from siprec_core.recording.signalling import looks_like_sip
 from siprec_core.rtp.demux import DatagramKind, classify
 from siprec_core.rtp.packet import RtpPacket
 from siprec_core.rtp.sequence import SequenceTracker, Verdict
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES
+from siprec_core.sip.framing import MessageFramer
+from siprec_core.sip.message import Malformed, Request, Response
+from siprec_core.sip.parser import parse_datagram
 from siprec_core.types import Address
 
 _CHUNK_SIZE: Final = 1024 * 1024
@@ -26,9 +29,10 @@ _SOURCES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CapturedMessage:
-    """A SIP message of a capture with what became of its body."""
+    """A SIP message of a capture, also one that a server would refuse."""
 
-    seen: SeenMessage
+    datagram: Datagram
+    """What brought it, or its last piece."""
     document: Document
 
 
@@ -48,10 +52,10 @@ class Capture:
             "kind": "capture",
             "messages": [
                 {
-                    "at": format_instant(message.seen.at_ns),
-                    "source": address_json(message.seen.source),
-                    "destination": address_json(message.seen.destination),
-                    "transport": message.seen.transport,
+                    "at": format_instant(message.datagram.at_ns),
+                    "source": address_json(message.datagram.source),
+                    "destination": address_json(message.datagram.destination),
+                    "transport": message.datagram.transport,
                     **describe_document(message.document),
                 }
                 for message in self.messages
@@ -72,40 +76,37 @@ class Capture:
         return lines
 
 
-def read_capture(path: Path) -> Capture:
-    """Read a pcap or pcapng file. Raises OSError."""
-    capture = Capture()
-    reader = DatagramReader(limits=LIMITS)
-    signalling = SignallingReader(limits=LIMITS)
-    for chunk in _chunks(path):
-        reader.receive(chunk)
-        _drain(reader, signalling, capture)
-    reader.end_of_file()
-    _drain(reader, signalling, capture)
-    capture.findings += capture.rtp.findings()
-    return capture
+class _Signalling:
+    """Finds SIP messages; what does not look like one is passed over."""
 
+    def __init__(self) -> None:
+        self._framers: dict[tuple[Address, Address], MessageFramer] = {}
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK_SIZE):
-            yield chunk
+    def receive(self, datagram: Datagram) -> Iterator[Document]:
+        """Take a datagram or a piece of a stream, give what it completes."""
+        if datagram.transport == "udp":
+            if looks_like_sip(datagram.payload):
+                message = parse_datagram(datagram.payload, limits=LIMITS)
+                yield (
+                    decode_message(datagram.payload) if isinstance(message, Malformed | None) else document_of(message)
+                )
+            return
+        framer = self._framer(datagram)
+        framer.receive(datagram.payload)
+        while (item := framer.poll()) is not None:
+            if isinstance(item, Request | Response):
+                yield document_of(item)
+            elif isinstance(item, Malformed) and item.request_method is not None:
+                yield refused_document(item)
 
-
-def _drain(reader: DatagramReader, signalling: SignallingReader, capture: Capture) -> None:
-    while (item := reader.poll()) is not None:
-        if isinstance(item, CaptureProblem):
-            if len(capture.findings) < LIMITS.findings:
-                capture.findings.append(item.finding)
-            continue
-        capture.items += 1
-        if isinstance(item, Datagram):
-            kind = classify(item.payload) if item.transport == "udp" else DatagramKind.UNKNOWN
-            if kind is DatagramKind.RTP:
-                capture.rtp.receive(item)
-            else:
-                for seen in signalling.receive(item):
-                    capture.messages.append(CapturedMessage(seen, document_of(seen.message)))
+    def _framer(self, datagram: Datagram) -> MessageFramer:
+        key = (datagram.source, datagram.destination)
+        framer = self._framers.get(key)
+        if framer is None or datagram.restart:
+            if len(self._framers) >= LIMITS.capture_streams:
+                del self._framers[next(iter(self._framers))]
+            framer = self._framers[key] = MessageFramer(LIMITS)
+        return framer
 
 
 class _Source:
@@ -204,3 +205,38 @@ def _source_json(
         "first_packet_at": format_instant(source.first_ns),
         "last_packet_at": format_instant(source.last_ns),
     }
+
+
+def read_capture(path: Path) -> Capture:
+    """Read a pcap or pcapng file. Raises OSError."""
+    capture = Capture()
+    reader = DatagramReader(limits=LIMITS)
+    signalling = _Signalling()
+    for chunk in _chunks(path):
+        reader.receive(chunk)
+        _drain(reader, signalling, capture)
+    reader.end_of_file()
+    _drain(reader, signalling, capture)
+    capture.findings += capture.rtp.findings()
+    return capture
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK_SIZE):
+            yield chunk
+
+
+def _drain(reader: DatagramReader, signalling: _Signalling, capture: Capture) -> None:
+    while (item := reader.poll()) is not None:
+        if isinstance(item, CaptureProblem):
+            if len(capture.findings) < LIMITS.findings:
+                capture.findings.append(item.finding)
+            continue
+        capture.items += 1
+        if isinstance(item, Datagram):
+            kind = classify(item.payload) if item.transport == "udp" else DatagramKind.UNKNOWN
+            if kind is DatagramKind.RTP:
+                capture.rtp.receive(item)
+            else:
+                capture.messages += [CapturedMessage(item, document) for document in signalling.receive(item)]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final, NoReturn, Protocol, cast
 
-from siprec.outcome import CommandError, Exit
+from siprec.outcome import CommandError, Exit, unreadable
 
 COMMANDS: Final = {
     "serve": "record calls until interrupted: the recording server (SRS)",
@@ -53,6 +53,15 @@ class Parser(argparse.ArgumentParser):
         raise CommandError(f"{message} (see '{self.prog} --help')")
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Fills paragraphs, and keeps the lines of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)  # noqa: SLF001 - of a base class
+
+
 class _ShowVersion(argparse.Action):
     """Looks the version up only when it is asked for."""
 
@@ -87,7 +96,7 @@ def build_parser(command: str | None = None) -> Parser:
         prog="siprec",
         description="Records calls with SIPREC (RFC 7866, RFC 7865), and looks into what was recorded.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
         parents=[common],
         allow_abbrev=False,
     )
@@ -98,7 +107,7 @@ def build_parser(command: str | None = None) -> Parser:
             name,
             help=summary,
             description=f"{summary[:1].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_HelpFormatter,
             parents=[common],
             allow_abbrev=False,
         )
@@ -141,7 +150,7 @@ def _complain(error: Exception, *, debug: bool) -> int:
     elif isinstance(error, ConfigurationError):
         code, text = Exit.USAGE, str(error)
     elif isinstance(error, OSError) and error.filename is not None:
-        code, text = Exit.PROBLEMS, f"{error.filename}: {_phrase(error)}"
+        code, text = Exit.PROBLEMS, str(unreadable(error.filename, error))
     else:
         hint = "" if debug else " (--debug shows where)"
         code, text = Exit.INTERNAL, f"internal error: {type(error).__name__}: {error}{hint}"
@@ -151,8 +160,3 @@ def _complain(error: Exception, *, debug: bool) -> int:
         traceback.print_exception(error)
     print(f"siprec: {printable(text)}", file=sys.stderr)
     return int(code)
-
-
-def _phrase(error: OSError) -> str:
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]

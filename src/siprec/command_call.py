@@ -9,7 +9,7 @@ from ssl import SSLContext
 from siprec.callers import CallOutcome, CallPlan, is_kept, make_call
 from siprec.command_inspect import write_json
 from siprec.options import add_worker, positive_number, positive_seconds
-from siprec.outcome import CommandError, Exit
+from siprec.outcome import CommandError, Exit, unreadable
 from siprec.targets import read_target, resolve
 from siprec.terminal import clean, finding_line, styled, table, write_text
 from siprec.tones import frequency_of, tone
@@ -186,7 +186,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CommandError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise unreadable(path, error) from error
 
 
 def _tls(arguments: argparse.Namespace, transport: Transport) -> TlsFiles | SSLContext | None:

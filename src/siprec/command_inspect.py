@@ -9,7 +9,7 @@ from typing import cast
 from siprec.captures import Capture, read_capture
 from siprec.description import Json, describe_document
 from siprec.documents import decode, is_capture, read_file
-from siprec.outcome import CommandError, Exit
+from siprec.outcome import Exit, unreadable
 from siprec.terminal import clean, finding_line, octets, styled, write_text
 from siprec_core.findings import Finding, Severity
 
@@ -59,7 +59,7 @@ def inspect_file(path: Path) -> tuple[Json, bool]:
             return {"file": str(path), **capture.describe()}, _is_readable(capture)
         document = decode(read_file(path))
     except OSError as error:
-        raise CommandError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        raise unreadable(path, error) from error
     return {"file": str(path), **describe_document(document)}, document.decoded
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from siprec.documents import LIMITS, is_capture
-from siprec.outcome import CommandError, Exit
+from siprec.outcome import CommandError, Exit, unreadable
 from siprec.terminal import clean, finding_line, octets, write_text
 from siprec_core.containers.capture import Statistics
 from siprec_core.containers.datagrams import DatagramReader
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         with capture.open("rb") as file:
             head = file.read(_HEAD_SIZE)
     except OSError as error:
-        raise CommandError(f"{capture}: {(error.strerror or str(error)).lower()}") from error
+        raise unreadable(capture, error) from error
     if not is_capture(head):
         raise CommandError(f"{capture}: neither pcap nor pcapng", Exit.PROBLEMS)
     journal = is_journal(head)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         names = render_capture(capture, folder, journal_name=JOURNAL_NAME if journal else None)
     except OSError as error:
-        raise CommandError(f"{error.filename or folder}: {error.strerror or error}", Exit.PROBLEMS) from error
+        raise unreadable(error.filename or folder, error, Exit.PROBLEMS) from error
     return report_files(folder, names)
 
 

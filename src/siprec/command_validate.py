@@ -7,7 +7,7 @@ from pathlib import Path
 
 from siprec.captures import read_capture
 from siprec.documents import decode, is_capture, read_file
-from siprec.outcome import CommandError, Exit
+from siprec.outcome import Exit, unreadable
 from siprec.review import review
 from siprec.terminal import clean, finding_line, write_text
 from siprec_core.clock import format_instant
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
                 sound = sound and found.severity not in bad
                 write_text(f"{clean(path)}:{found.line or 1}:{found.column or 1}: {finding_line(found)}")
         except OSError as error:
-            raise CommandError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+            raise unreadable(path, error) from error
     return Exit.DONE if sound else Exit.PROBLEMS
 
 
@@ -53,7 +53,7 @@ def _findings(path: Path) -> Iterator[Finding]:
     capture = read_capture(path)
     yield from capture.findings
     for number, message in enumerate(capture.messages, 1):
-        place = f"message {number} of {format_instant(message.seen.at_ns)}"
+        place = f"message {number} of {format_instant(message.datagram.at_ns)}"
         for found in review(message.document):
             # A capture has no lines; those of the message are told with it.
             line = "" if found.line is None else f" line {found.line}"

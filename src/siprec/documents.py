@@ -161,18 +161,22 @@ def _length_finding(message: str) -> Finding:
 
 
 def _document_of(message: Request | Response | Malformed, header: bytes, found: list[Finding]) -> Document:
-    if not isinstance(message, Malformed):
-        kind = "request" if isinstance(message, Request) else "response"
-        return Document(kind, message=message, findings=[*message.findings, *found])
-    error = message.error
+    if isinstance(message, Malformed):
+        document = refused_document(message)
+        document.message = _salvage(header, message.headers)
+    else:
+        document = Document("request" if isinstance(message, Request) else "response", message=message)
+        document.findings += message.findings
+    document.findings += found
+    return document
+
+
+def refused_document(malformed: Malformed) -> Document:
+    """Make the document of a message of which only the parser's error is known."""
+    error = malformed.error
     where = error.field or "message"
-    found.append(finding("sip-malformed", where, error.message, line=error.line, column=error.column))
-    return Document(
-        "response" if message.is_response else "request",
-        message=_salvage(header, message.headers),
-        malformed=True,
-        findings=found,
-    )
+    told = finding("sip-malformed", where, error.message, line=error.line, column=error.column)
+    return Document("response" if malformed.is_response else "request", malformed=True, findings=[told])
 
 
 def _salvage(header: bytes, headers: Headers) -> Request | Response | None:

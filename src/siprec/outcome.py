@@ -27,3 +27,9 @@ class CommandError(Exception):
     def __init__(self, message: str, exit_code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def unreadable(path: object, error: OSError, exit_code: Exit = Exit.USAGE) -> CommandError:
+    """Give the error that says why a file cannot be read or written."""
+    text = error.strerror or str(error)
+    return CommandError(f"{path}: {text[:1].lower()}{text[1:]}", exit_code)

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
+from siprec_core.containers.capture import Direction
+from siprec_core.containers.packets import DatagramEncoder, TcpFlowWriter
+from siprec_core.containers.pcapng import PcapngEncoder
+from siprec_core.types import Address
 from tests.app.programs import Program
+from tests.core.messages import invite
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +190,26 @@ def test_verify_of_what_is_no_recording(siprec: Program, tmp_path: Path) -> None
     assert siprec("verify", tmp_path / "none").code == 2
     (tmp_path / "recording.json").write_bytes(b'{"status": "active", "files": []}')
     assert siprec("verify", tmp_path).code == 0
+
+
+def test_a_capture_shows_messages_that_a_server_refuses(siprec: Program, tmp_path: Path) -> None:
+    sound, broken = invite(), invite(call_id="bad").replace(b"CSeq: 1 INVITE", b"CSeq: x")
+    stream = TcpFlowWriter(0, Address("192.0.2.1", 5060), Address("192.0.2.2", 5070))
+    datagrams = DatagramEncoder(0, Address("192.0.2.1", 5060), Direction.INBOUND)
+    source = Address("192.0.2.2", 5070)
+    encoder = PcapngEncoder()
+    (tmp_path / "x.pcapng").write_bytes(
+        encoder.start(application="test")
+        + encoder.add_interface("sip")
+        + datagrams.encode([(broken, source, 1_000), (sound, source, 2_000), (b"noise", source, 3_000)])
+        + b"".join(stream.encode(each, at_ns=4_000, direction=Direction.INBOUND) for each in (broken, sound))
+    )
+    (entry,) = siprec("inspect", "--json", tmp_path / "x.pcapng").json
+    told = [
+        [found["code"] for found in message["findings"] if found["severity"] == "error"]
+        for message in entry["messages"]
+    ]
+    assert told == [["sip-malformed"], [], ["sip-malformed"], []]
+    assert [message["at"][-7:] for message in entry["messages"]] == ["000001Z", "000002Z", "000004Z", "000004Z"]
+    assert [message["transport"] for message in entry["messages"]] == ["udp", "udp", "tcp", "tcp"]
+    assert "message 1 of 1970-01-01" in siprec("validate", tmp_path / "x.pcapng").out

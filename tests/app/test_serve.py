@@ -18,7 +18,8 @@ from siprec_core.containers.wav import read_wav
 from siprec_sync.tls import TlsFiles
 from tests.app.programs import Program, RunningServer, serving, start
 from tests.contract.certificates import make_tls_files
-from tests.core.messages import invite, request, status
+from tests.core.messages import invite, request, status, tag
+from tests.tree import ROOT
 
 WORKERS = ("asyncio", "uvloop", "trio", "sync")
 ALL = ("-b", "udp://127.0.0.1:0", "-b", "tcp://127.0.0.1:0", "-b", "tls://127.0.0.1:0")
@@ -148,6 +149,20 @@ def test_the_server_goes_on_after_what_it_cannot_take(siprec: Program, tmp_path:
     assert "\x1b" not in server.errors
     assert "\x07" not in server.errors
     assert "evil\\x1b[31m\\x07" in server.errors
+
+
+def test_the_older_dialect_is_recorded_with_findings(tmp_path: Path) -> None:
+    with serving(tmp_path, "-b", "udp://127.0.0.1:0") as server:
+        data = (ROOT / "tests" / "data" / "app" / "seed-invite.sip").read_bytes()
+        answer = ask(server, data.replace(b";branch", b";rport;branch"))
+        assert status(answer) == 200
+        bye = request("BYE", to_tag=tag(answer), from_tag="older", call_id="older-1", cseq=2)
+        assert status(ask(server, bye)) == 200
+        assert server.end() == 0
+    (report,) = server.reports()
+    assert report["dialect"] == "seed"
+    codes = {found["code"] for found in report["findings"]}
+    assert {"siprec-no-require", "siprec-no-feature-tag", "seed-dialect", "metadata-namespace"} <= codes
 
 
 def test_full_and_strict(tmp_path: Path) -> None:

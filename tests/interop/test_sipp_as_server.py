@@ -37,7 +37,9 @@ def listening(scenario: str, folder: Path, transport: str, **keys: str | int) ->
     port = free_port(_KINDS[transport])
     with sipp(scenario, folder, transport=transport, port=port, keys={**GOOD, **keys}) as server:
         deadline = time.monotonic() + _START_SECONDS
-        while not in_use(port, _KINDS[transport]) and time.monotonic() < deadline:
+        while not in_use(port, _KINDS[transport]):
+            assert server.process.poll() is None, server.errors()
+            assert time.monotonic() < deadline, "SIPp does not listen"
             time.sleep(0.02)
         yield server, port
 

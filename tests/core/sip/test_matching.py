@@ -1,5 +1,7 @@
 """Keys of transactions: what is the same transaction and what is not."""
 
+from collections.abc import Callable
+
 import pytest
 
 from siprec_core.errors import RemoteProtocolError
@@ -19,9 +21,11 @@ def key(data: bytes) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "change", [lambda data: data, old, lambda data: old(data, "1"), lambda data: old(data, "z9hG4bK")]
+    "change",
+    [lambda data: data, old, lambda data: old(data, "1"), lambda data: old(data, "z9hG4bK")],
+    ids=["cookie", "no branch", "old branch", "bare cookie"],
 )
-def test_an_ack_belongs_to_its_invite(change) -> None:  # type: ignore[no-untyped-def]
+def test_an_ack_belongs_to_its_invite(change: Callable[[bytes], bytes]) -> None:
     first = change(request("INVITE", branch=COOKIE))
     assert key(first) == key(change(request("ACK", branch=COOKIE)))
     assert key(first) == key(first)

@@ -1,0 +1,54 @@
+"""Readers of option values, and the ready file."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from siprec.options import port_range, positive_number, positive_seconds, seconds
+from siprec.ready import ready_file
+from siprec_core.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (positive_number, "1", 1),
+        (seconds, "0", 0.0),
+        (positive_seconds, "0.5", 0.5),
+        (port_range, "30000-39999", (30000, 39999)),
+        (port_range, "1-65535", (1, 65535)),
+        (port_range, "40000-40001", (40000, 40001)),
+    ],
+)
+def test_values(read: Callable[[str], object], text: str, value: object) -> None:
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        *((positive_number, text) for text in ("0", "-1", "1.5", "", "x", "\u0663", "9" * 30)),
+        *((seconds, text) for text in ("-1", "nan", "inf", "x", "")),
+        *((positive_seconds, text) for text in ("0", "-1")),
+        *((port_range, text) for text in ("", "5", "0-5", "9-5", "1-70000", "40001-40002", "a-b", "1-2-3")),
+    ],
+)
+def test_wrong_values(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        read(text)
+
+
+def test_ready_file_is_there_during_the_block_only(tmp_path: Path) -> None:
+    path = tmp_path / "ready.json"
+    with ready_file(path, (), (1, 2)):
+        assert json.loads(path.read_bytes()) == {"pid": os.getpid(), "listeners": [], "rtp_ports": [1, 2]}
+        assert [each.name for each in tmp_path.iterdir()] == ["ready.json"]
+    assert list(tmp_path.iterdir()) == []
+    with ready_file(None, (), (1, 2)):
+        pass
+    with pytest.raises(ConfigurationError, match="no such file"), ready_file(tmp_path / "no" / "x", (), (1, 2)):
+        pass
