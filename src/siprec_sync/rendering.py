@@ -4,7 +4,9 @@ Each file appears whole by rename, `recording.json` last: who sees its status ch
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from errno import EEXIST
+from filecmp import cmp
 from pathlib import Path
 from typing import Self
 
@@ -33,8 +35,9 @@ def render_capture(
 ) -> tuple[str, ...]:
     """Make the files of the recording that a journal, or anyone's pcap or pcapng, holds; give their names in order.
 
-    `journal_name` is the name under which `recording.json` lists the capture, None leaves it out. Raises OSError; then
-    no file is left half written, and `recording.json` is as it was.
+    `journal_name` is the name under which `recording.json` lists the capture, which is copied there when it lies
+    elsewhere; None leaves it out. Raises OSError; then no file is left half written, and `recording.json` is as it was.
+    FileExistsError: another recording's journal is in the folder.
     """
 
     def chunks() -> Iterator[bytes]:
@@ -42,10 +45,26 @@ def render_capture(
             while chunk := file.read(_CHUNK_SIZE):
                 yield chunk
 
+    if journal_name is not None:
+        _keep_journal(capture, folder, journal_name, chunks())
     with RenderedFiles(folder) as files:
         for item in render(chunks, limits=limits, journal_name=journal_name):
             files.receive(item)
         return files.names
+
+
+def _keep_journal(capture: Path, folder: Path, name: str, chunks: Iterable[bytes]) -> None:
+    """Put a copy of the journal into the folder, so that what lies there is a whole recording."""
+    kept = folder / name
+    if kept.exists():
+        if not capture.samefile(kept) and not cmp(capture, kept, shallow=False):
+            raise FileExistsError(EEXIST, "the folder holds another journal", str(kept))
+        return
+    with RenderedFiles(folder) as files:
+        files.receive(FileStart(name))
+        for chunk in chunks:
+            files.receive(FileData(name, chunk))
+        files.receive(FileEnd(name, 0, ""))
 
 
 class RenderedFiles:

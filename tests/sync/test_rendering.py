@@ -79,3 +79,22 @@ def test_a_capture_of_nothing_gives_a_report(tmp_path: Path) -> None:
     report = json.loads((folder / "recording.json").read_text("utf-8"))
     assert report["files"] == []
     assert report["findings"]
+
+
+def test_a_journal_is_copied_to_where_its_files_go(tmp_path: Path) -> None:
+    journal, folder = tmp_path / "journal.pcapng", tmp_path / "out"
+    journal.write_bytes(b"journal")
+    for _ in range(2):
+        render_capture(journal, folder, journal_name="journal.pcapng")
+        assert sorted(files_below(folder)) == ["journal.pcapng", "recording.json"]
+        assert (folder / "journal.pcapng").read_bytes() == b"journal"
+
+
+def test_another_journal_is_never_overwritten(tmp_path: Path) -> None:
+    journal, folder = tmp_path / "journal.pcapng", tmp_path / "out"
+    journal.write_bytes(b"journal")
+    folder.mkdir()
+    (folder / "journal.pcapng").write_bytes(b"another")
+    with pytest.raises(FileExistsError):
+        render_capture(journal, folder, journal_name="journal.pcapng")
+    assert files_below(folder) == {"journal.pcapng": b"another"}
