@@ -105,12 +105,15 @@ class RecordingClient:
     def start(self, spec: CallSpec, *, now: float) -> None:
         """Begin the call: take ports, then send the INVITE.
 
-        Raises LocalProtocolError when the client was started before, has no stream, or no media port is free.
+        Raises LocalProtocolError when the client was started or stopped before, when there is no stream or two have the
+        same label, or when no media port is free.
         """
         if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
         if not spec.streams:
             raise LocalProtocolError("a recording needs at least one stream")
+        if len({stream.label for stream in spec.streams}) < len(spec.streams):
+            raise LocalProtocolError("each stream needs a label of its own")
         del now
         self._spec = spec
         host = self.config.media_host or spec.local.host

@@ -306,7 +306,7 @@ def test_a_port_in_use_is_passed_over() -> None:
 
 def test_enough_failures_to_bind_are_503() -> None:
     pair = Pair()
-    pair.server.bind_failures = 100
+    pair.server.bind_failures = 1_000
     answer = answer_to(pair, invite())
     assert status(answer) == 503
     assert not pair.server.media

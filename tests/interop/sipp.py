@@ -4,7 +4,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from socket import SOCK_DGRAM, SOCK_STREAM
 
+from tests.interop.free_ports import free_port
 from tests.interop.programs import end, path_of
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -49,8 +51,8 @@ def sipp(
     command += ["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin", "-cid_str", call_id]
     command += ["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"]
     command += ["-timeout", "25s", "-timeout_error", "-recv_timeout", "20000"]
-    if port is not None:
-        command += ["-p", str(port)]
+    # Without -p several SIPps at a time would all try 5060.
+    command += ["-p", str(port or free_port(SOCK_DGRAM if transport == "udp" else SOCK_STREAM))]
     for name, value in (keys or {}).items():
         command += ["-key", name, str(value)]
     if to is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.free_ports import free_port, in_use
+from tests.interop.free_ports import free_port, free_udp_ports, in_use
 from tests.interop.programs import path_of
 from tests.interop.recordings import tone_share
 from tests.interop.rtp_receiver import RtpReceiver
@@ -18,12 +18,12 @@ from tests.interop.serving import siprec
 from tests.interop.sipp import Sipp, sipp
 
 TRANSPORTS = ("udp", "tcp")
+SECONDS = 0.4
+PACKETS = round(SECONDS * 50)
 GOOD: dict[str, str | int] = {
     "direction": "recvonly",
     "label_one": "1",
     "label_two": "2",
-    "port_one": 40_000,
-    "port_two": 40_002,
     "contact_tag": ";+sip.srs",
 }
 _KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
@@ -35,7 +35,9 @@ def listening(scenario: str, folder: Path, transport: str, **keys: str | int) ->
     """Run SIPp as a server; gives its port once it listens."""
     path_of("sipp")
     port = free_port(_KINDS[transport])
-    with sipp(scenario, folder, transport=transport, port=port, keys={**GOOD, **keys}) as server:
+    one, two = free_udp_ports(2)
+    keys = {**GOOD, "port_one": one, "port_two": two, **keys}
+    with sipp(scenario, folder, transport=transport, port=port, keys=keys) as server:
         deadline = time.monotonic() + _START_SECONDS
         while not in_use(port, _KINDS[transport]):
             assert server.process.poll() is None, server.errors()
@@ -45,11 +47,10 @@ def listening(scenario: str, folder: Path, transport: str, **keys: str | int) ->
 
 
 def call(transport: str, port: int, *options: str, exit_code: int) -> dict[str, Any]:
-    """Make a call of one second with `siprec call`; gives its report."""
+    """Make a call with `siprec call`; gives its report."""
     target = f"sip:127.0.0.1:{port};transport={transport}"
-    report: dict[str, Any] = json.loads(
-        siprec("call", target, "--seconds", "1", "--json", *options, exit_code=exit_code)
-    )
+    seconds = ("--seconds", str(SECONDS))
+    report: dict[str, Any] = json.loads(siprec("call", target, *seconds, "--json", *options, exit_code=exit_code))
     return report
 
 
@@ -70,15 +71,15 @@ def test_a_right_answer_is_0_and_gets_audio(transport: str, worker: str, tmp_pat
     assert report["ok"] is True
     assert report["findings"] == []
     assert [(each["label"], each["codec"], each["packets_sent"]) for each in report["streams"]] == [
-        ("1", "PCMU/8000", 50),
-        ("2", "PCMU/8000", 50),
+        ("1", "PCMU/8000", PACKETS),
+        ("2", "PCMU/8000", PACKETS),
     ]
     assert [each["remote"] for each in report["streams"]] == [
         {"host": "127.0.0.1", "port": each.port} for each in (one, two)
     ]
     for receiver in (one, two):
-        assert receiver.sequence_numbers() == list(range(50))
-        assert receiver.timestamps() == list(range(0, 50 * 160, 160))
+        assert receiver.sequence_numbers() == list(range(PACKETS))
+        assert receiver.timestamps() == list(range(0, PACKETS * 160, 160))
         assert len(receiver.ssrcs()) == 1
     assert one.ssrcs() != two.ssrcs()
     assert tone_share(one.samples(), 440, 8000) > 0.97
@@ -110,7 +111,7 @@ def test_a_refused_stream_is_1(tmp_path: Path) -> None:
         report = call("udp", port, exit_code=1)
         server.wait()
     assert [each["codec"] for each in report["streams"]] == ["PCMU/8000", None]
-    assert len(one.packets) == 50
+    assert len(one.packets) == PACKETS
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -7,7 +7,7 @@ from siprec_core.media.commands import BindMedia, CloseMedia
 from siprec_core.recording.ports import PortPool
 from siprec_core.types import Address, MediaId, SinkId
 
-BIND_ATTEMPTS = 8
+BIND_ATTEMPTS = 100
 """Ports tried for one line before the call is refused: others may use ports of our range."""
 
 

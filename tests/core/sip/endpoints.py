@@ -119,16 +119,20 @@ class Agent:
 
     def empty(self) -> bool:
         """Tell whether nothing of any call or transaction is left."""
-        inside = self.endpoint
-        tables = (
-            inside._calls._calls,
-            inside._calls._dialogs,
-            inside._calls._early,
-            inside._called._merged,
-            inside._called._waiting,
-            inside._layer._incoming,
-            inside._layer._outgoing,
-            inside._layer._arrived_below,
-            inside._transport._token_flows,
-        )
-        return not any(tables) and len(inside._calls._timers) == 0 and len(inside._layer._timers) == 0
+        return is_empty(self.endpoint)
+
+
+def is_empty(endpoint: SipEndpoint) -> bool:
+    """Tell whether nothing of any call or transaction is left in the tables of an endpoint."""
+    tables = (
+        endpoint._calls._calls,
+        endpoint._calls._dialogs,
+        endpoint._calls._early,
+        endpoint._called._merged,
+        endpoint._called._waiting,
+        endpoint._layer._incoming,
+        endpoint._layer._outgoing,
+        endpoint._layer._arrived_below,
+        endpoint._transport._token_flows,
+    )
+    return not any(tables) and len(endpoint._calls._timers) == 0 and len(endpoint._layer._timers) == 0

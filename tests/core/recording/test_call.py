@@ -1,0 +1,65 @@
+"""The metadata that a recording client tells of its call."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from siprec_core.entropy import Ids
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import DataMode, MetadataDocument
+from siprec_core.metadata.reader import read_metadata
+from siprec_core.metadata.writer import write_metadata
+from siprec_core.recording.call import CallSpec, StreamSpec, metadata_of
+from siprec_core.sip.transport import Hop
+from siprec_core.types import Address, Transport
+from tests.core.harness import entropy
+
+LOCAL = Address("192.0.2.2", 5070)
+
+
+def spec(*streams: StreamSpec) -> CallSpec:
+    return CallSpec(uri="sip:r@192.0.2.1", hop=Hop(Transport.UDP, LOCAL), local=LOCAL, streams=streams)
+
+
+def document(*streams: StreamSpec) -> MetadataDocument:
+    return metadata_of(spec(*streams), ids=Ids(entropy(1)), unix_ns=1_700_000_000_000_000_000)
+
+
+ANN = StreamSpec(label="1", aor="sip:ann@example.com", name="Ann")
+BOB = StreamSpec(label="2", aor="sip:bob@example.com")
+
+
+def test_each_stream_is_sent_by_one_participant_and_heard_by_the_others() -> None:
+    told = document(ANN, BOB)
+    assert told.datamode is DataMode.COMPLETE
+    assert [stream.label for stream in told.streams] == ["1", "2"]
+    first, second = (stream.stream_id for stream in told.streams)
+    sends = [(list(assoc.send), list(assoc.recv)) for assoc in told.participant_stream_associations]
+    assert sends == [([first], [second]), ([second], [first])]
+
+
+def test_people_have_their_address_and_name() -> None:
+    told = document(ANN, BOB)
+    assert [list(person.aors) for person in told.participants] == [["sip:ann@example.com"], ["sip:bob@example.com"]]
+    assert [list(person.names) for person in told.participants] == [["Ann"], []]
+
+
+def test_all_ids_differ_and_all_references_lead_somewhere() -> None:
+    told = document(ANN, BOB)
+    (session,) = told.sessions
+    ids = [session.session_id, *(p.participant_id for p in told.participants), *(s.stream_id for s in told.streams)]
+    assert len(set(ids)) == 5
+    assert {stream.session_id for stream in told.streams} == {session.session_id}
+    assert {one.participant_id for one in told.participant_session_associations} <= set(ids)
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+
+
+@given(st.lists(st.builds(StreamSpec, label=_TEXT, aor=_TEXT, name=st.none() | _TEXT), min_size=1, max_size=5))
+def test_what_is_written_is_read_back_without_complaint(streams: list[StreamSpec]) -> None:
+    told = document(*streams)
+    parsed = read_metadata(write_metadata(told), limits=Limits())
+    assert parsed.error is None
+    assert isinstance(parsed.document, MetadataDocument)
+    assert [s.stream_id for s in parsed.document.streams] == [s.stream_id for s in told.streams]
+    assert len(parsed.document.participants) == len(streams)

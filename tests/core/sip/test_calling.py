@@ -1,0 +1,236 @@
+"""The calling side: what responses, silence and broken paths do to a call of ours."""
+
+import pytest
+
+from siprec_core.sip.commands import OpenFlow
+from siprec_core.sip.endpoint_events import CallAnswered, CallEnded, CallGone, CallProgressed, CallRefused
+from siprec_core.sip.transport import Hop
+from siprec_core.types import Flow, Transport
+from tests.core.messages import field, request, response_to, status
+from tests.core.sip.endpoints import LOCAL, REMOTE, Agent
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return Agent()
+
+
+def methods(messages: list[bytes]) -> list[bytes]:
+    return [message.split(b" ")[0] for message in messages]
+
+
+def test_an_invite_has_all_that_a_request_needs(agent: Agent) -> None:
+    agent.call()
+    (invite,) = agent.sent
+    assert field(invite, "Via").startswith("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK")
+    assert field(invite, "Via").endswith(";rport")
+    assert field(invite, "Contact") == "<sip:192.0.2.1:5060>;+sip.srs"
+    assert field(invite, "Max-Forwards") == "70"
+    assert "UPDATE" in field(invite, "Allow")
+    assert field(invite, "User-Agent") == "siprec"
+    assert "tag=" not in field(invite, "To")
+
+
+def test_a_sips_uri_gets_a_sips_contact(agent: Agent) -> None:
+    agent.call(Hop(Transport.TLS, REMOTE), uri="sips:recorder@192.0.2.2")
+    (opened,) = agent.outputs
+    assert isinstance(opened, OpenFlow)
+    agent.endpoint.flow_opened(Flow(Transport.TLS, LOCAL, REMOTE, opened.id), now=0.0)
+    agent.drain()
+    assert field(agent.sent[0], "Contact").startswith("<sips:")
+
+
+def test_an_answer_is_acknowledged_with_a_branch_of_its_own(agent: Agent) -> None:
+    usage = agent.call()
+    (invite,) = agent.sent
+    (ack,) = agent.receive(response_to(invite, 200))
+    assert ack.startswith(b"ACK sip:srs@192.0.2.1:5060 SIP/2.0")
+    assert field(ack, "CSeq") == "1 ACK"
+    assert field(ack, "To").endswith(";tag=srs")
+    assert field(ack, "Via") != field(invite, "Via")
+    (answered,) = agent.of(CallAnswered)
+    assert (answered.usage, answered.response.status) == (usage, 200)
+
+
+def test_a_2xx_that_comes_again_gets_the_same_ack(agent: Agent) -> None:
+    agent.call()
+    ok = response_to(agent.sent[0], 200)
+    first, again = agent.receive(ok), agent.receive(ok)
+    assert first == again
+    assert len(agent.of(CallAnswered)) == 1
+
+
+def test_progress_is_told_and_stops_the_repetition(agent: Agent) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 180))
+    assert [(event.usage, event.response.status) for event in agent.of(CallProgressed)] == [(usage, 180)]
+    assert agent.run(100.0) == []
+
+
+@pytest.mark.parametrize("code", [302, 404, 420, 486, 503, 603, 699])
+def test_every_error_refuses_the_call(agent: Agent, code: int) -> None:
+    usage = agent.call()
+    (ack,) = agent.receive(response_to(agent.sent[0], code))
+    assert ack.startswith(b"ACK ")
+    assert field(ack, "Via") == field(agent.sent[0], "Via"), "RFC 3261 17.1.1.3: the branch of the INVITE"
+    assert [(event.usage, event.status) for event in agent.of(CallRefused)] == [(usage, code)]
+    assert agent.of(CallGone)
+    agent.run(70.0)
+    assert agent.empty()
+
+
+def test_silence_is_408(agent: Agent) -> None:
+    agent.call()
+    agent.run(31.9)
+    assert not agent.of(CallRefused)
+    agent.run(0.2)
+    assert [event.status for event in agent.of(CallRefused)] == [408]
+    assert agent.empty()
+
+
+def test_a_broken_path_is_503(agent: Agent) -> None:
+    agent.call(Hop(Transport.TCP, REMOTE))
+    (opened,) = agent.outputs
+    assert isinstance(opened, OpenFlow)
+    agent.endpoint.flow_failed(Flow(Transport.TCP, LOCAL, REMOTE, opened.id), "refused", now=0.0)
+    agent.drain()
+    assert [event.status for event in agent.of(CallRefused)] == [503]
+    assert agent.empty()
+
+
+@pytest.mark.parametrize("contact", [None, "*", '"no end'])
+def test_a_2xx_without_a_usable_contact_refuses_the_call(agent: Agent, contact: str | None) -> None:
+    agent.call()
+    agent.receive(response_to(agent.sent[0], 200, contact=contact))
+    (refused,) = agent.of(CallRefused)
+    assert refused.status == 502
+    assert "Contact" in refused.reason
+
+
+# hanging up
+
+
+def test_hanging_up_waits_for_a_1xx_before_the_cancel(agent: Agent) -> None:
+    usage = agent.call()
+    (invite,) = agent.sent
+    assert agent.hang_up(usage) == []
+    (cancel,) = agent.receive(response_to(invite, 100, to_tag=None))
+    assert cancel.startswith(b"CANCEL " + invite.split(b" ")[1] + b" ")
+    for name in ("Via", "From", "To", "Call-ID"):
+        assert field(cancel, name) == field(invite, name)
+    assert field(cancel, "CSeq") == "1 CANCEL"
+    agent.receive(response_to(cancel, 200))
+    (ack,) = agent.receive(response_to(invite, 487))
+    assert ack.startswith(b"ACK ")
+    assert agent.of(CallEnded) == [CallEnded(usage=usage, reason="cancelled")]
+    assert not agent.of(CallRefused)
+    agent.run(70.0)
+    assert agent.empty()
+
+
+def test_hanging_up_after_progress_cancels_at_once(agent: Agent) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 180))
+    assert methods(agent.hang_up(usage)) == [b"CANCEL"]
+    assert agent.hang_up(usage) == []
+
+
+@pytest.mark.parametrize("progress", [False, True])
+def test_a_2xx_that_crosses_the_cancel_is_acknowledged_and_ended(agent: Agent, progress: bool) -> None:
+    usage = agent.call()
+    invite = agent.sent[0]
+    if progress:
+        agent.receive(response_to(invite, 180))
+    agent.hang_up(usage)
+    sent = agent.receive(response_to(invite, 200))
+    assert methods(sent) == [b"ACK", b"BYE"]
+    assert field(sent[1], "CSeq") == "2 BYE"
+    assert not agent.of(CallAnswered)
+    assert [event.reason for event in agent.of(CallEnded)] == ["local-bye"]
+    agent.receive(response_to(sent[1], 200))
+    assert agent.of(CallGone)
+    agent.run(70.0)
+    assert agent.empty()
+
+
+def test_a_cancel_that_nobody_hears_ends_the_call_after_64_t1(agent: Agent) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 180))
+    agent.hang_up(usage)
+    agent.run(31.9)
+    assert not agent.of(CallEnded)
+    agent.run(0.2)
+    assert [event.reason for event in agent.of(CallEnded)] == ["cancelled"]
+    assert agent.empty()
+
+
+@pytest.mark.parametrize("code", [200, 481, 408, 500])
+def test_any_answer_to_our_bye_is_the_end(agent: Agent, code: int) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 200))
+    (bye,) = agent.hang_up(usage)
+    assert not agent.of(CallGone)
+    agent.receive(response_to(bye, code))
+    assert agent.of(CallGone) == [CallGone(usage=usage)]
+    agent.run(70.0)
+    assert agent.empty()
+
+
+def test_a_bye_without_answer_is_given_up(agent: Agent) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 200))
+    agent.hang_up(usage)
+    assert len(agent.run(40.0)) == 10
+    assert agent.of(CallGone)
+    agent.run(70.0)
+    assert agent.empty()
+
+
+# the peer
+
+
+def test_the_called_side_ends_the_call(agent: Agent) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 200))
+    bye = request("BYE", call_id="ours", from_tag="srs", to_tag="ours", cseq=1)
+    assert [status(data) for data in agent.receive(bye)] == [200]
+    (ended,) = agent.of(CallEnded)
+    assert (ended.usage, ended.reason) == (usage, "bye")
+    agent.run(70.0)
+    assert agent.empty()
+
+
+def test_another_fork_is_acknowledged_and_ended_and_the_first_is_kept(agent: Agent) -> None:
+    usage = agent.call()
+    invite = agent.sent[0]
+    agent.receive(response_to(invite, 200, to_tag="one"))
+    sent = agent.receive(response_to(invite, 200, to_tag="two", contact="<sip:two@192.0.2.77>"))
+    assert methods(sent) == [b"ACK", b"BYE"]
+    assert all(b"sip:two@192.0.2.77" in data.split(b"\r\n")[0] for data in sent)
+    assert all(field(data, "To").endswith(";tag=two") for data in sent)
+    assert len(agent.of(CallAnswered)) == 1
+    assert not agent.of(CallEnded)
+    agent.receive(response_to(sent[1], 200))
+    (bye,) = agent.hang_up(usage)
+    assert field(bye, "To").endswith(";tag=one")
+
+
+def test_the_route_set_of_the_answer_is_followed(agent: Agent) -> None:
+    usage = agent.call()
+    routes = ["Record-Route: <sip:192.0.2.50:5066;lr>", "Record-Route: <sip:192.0.2.60;lr>"]
+    (ack,) = agent.receive(response_to(agent.sent[0], 200, extra=routes))
+    (bye,) = agent.hang_up(usage)
+    for message in (ack, bye):
+        assert [line for line in message.split(b"\r\n") if line.startswith(b"Route")] == [
+            b"Route: <sip:192.0.2.60;lr>",
+            b"Route: <sip:192.0.2.50:5066;lr>",
+        ]
+
+
+def test_a_late_response_to_a_call_that_is_over_does_no_harm(agent: Agent) -> None:
+    usage = agent.call()
+    invite = agent.sent[0]
+    agent.receive(response_to(invite, 200))
+    (bye,) = agent.hang_up(usage)
+    agent.receive(response_to(bye, 200))
+    assert agent.receive(response_to(invite, 200), response_to(invite, 486), response_to(invite, 100)) == []

@@ -1,0 +1,79 @@
+"""Requests that an endpoint sends: Via, branch, path and what a CANCEL copies."""
+
+import pytest
+
+from siprec_core.entropy import Ids
+from siprec_core.limits import Limits
+from siprec_core.machine import Outbox
+from siprec_core.sip.commands import SendDatagram
+from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.identity import EndpointConfig
+from siprec_core.sip.outgoing import RequestSender
+from siprec_core.sip.transaction_layer import LayerOutput, TransactionLayer
+from siprec_core.sip.transport import TransportLayer
+from tests.core.harness import entropy
+from tests.core.messages import field, read, request
+from tests.core.sip.endpoints import HOP, LOCAL, UDP
+
+
+class Bench:
+    """A sender over a layer, with what it sent."""
+
+    def __init__(self, *, advertise: str | None = None) -> None:
+        config = EndpointConfig(product="siprec", feature_tag="+sip.src", understood=frozenset(), advertise=advertise)
+        ids = Ids(entropy(4))
+        self.outbox: Outbox[LayerOutput] = Outbox()
+        transport = TransportLayer(limits=Limits())
+        self.layer = TransactionLayer(transport, self.outbox, ids=ids, most=10)
+        self.sender = RequestSender(config, self.layer, ids=ids)
+        self.dialog = Dialog.for_uas(read(request("INVITE", cseq=4)), local_tag="mine", flow=UDP)
+
+    def sent(self) -> list[SendDatagram]:
+        outputs = []
+        while (output := self.outbox.poll()) is not None:
+            outputs.append(output)
+        return [output for output in outputs if isinstance(output, SendDatagram)]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_a_bye_goes_to_the_target_with_a_fresh_branch(bench: Bench) -> None:
+    bench.sender.bye(bench.dialog, owner=None, now=0.0)
+    bench.sender.bye(bench.dialog, owner=None, now=0.0)
+    one, two = bench.sent()
+    assert one.flow.remote == ("192.0.2.2", 5070)
+    assert one.data.startswith(b"BYE sip:src@192.0.2.2:5070 SIP/2.0\r\n")
+    assert (field(one.data, "CSeq"), field(two.data, "CSeq")) == ("1 BYE", "2 BYE")
+    assert field(one.data, "Via") != field(two.data, "Via")
+    assert field(one.data, "User-Agent") == "siprec"
+
+
+def test_an_ack_is_built_once_and_repeated_as_it_was(bench: Bench) -> None:
+    ack = bench.sender.ack(bench.dialog, sequence=4, again=None, owner=None, now=0.0)
+    assert bench.sender.ack(bench.dialog, sequence=4, again=ack, owner=None, now=0.0) is ack
+    one, two = bench.sent()
+    assert one == two
+    assert field(one.data, "CSeq") == "4 ACK"
+    assert bench.layer.next_timeout() is None, "an ACK to a 2xx has no transaction"
+
+
+def test_a_cancel_copies_what_rfc_3261_9_1_lists(bench: Bench) -> None:
+    invite = read(request("INVITE", extra=["Route: <sip:p1;lr>", "Route: <sip:p2;lr>", "Require: siprec"], body="x"))
+    invite.headers.remove("Via")
+    call = bench.sender.start(invite, HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    bench.sender.cancel(call, now=0.0)
+    sent, cancel = (read(command.data) for command in bench.sent())
+    assert (cancel.method, cancel.uri, str(cancel.cseq)) == ("CANCEL", sent.uri, "1 CANCEL")
+    for name in ("Via", "From", "To", "Call-ID", "Route"):
+        assert cancel.headers.get_all(name) == sent.headers.get_all(name)
+    assert "Require" not in cancel.headers
+    assert cancel.body == b""
+
+
+def test_an_advertised_host_stands_in_the_via() -> None:
+    bench = Bench(advertise="203.0.113.7")
+    bench.sender.bye(bench.dialog, owner=None, now=0.0)
+    assert field(bench.sent()[0].data, "Via").startswith("SIP/2.0/UDP 203.0.113.7:5060;")
