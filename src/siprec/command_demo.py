@@ -20,7 +20,6 @@ from siprec_core.recording.render import MIX_NAME, REPORT_NAME
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Transport
 from siprec_sync.directory_sinks import DirectorySinks
-from siprec_sync.rendering import render_recording
 
 _SECONDS = 3.0
 _LABELS = ("1", "2")
@@ -61,7 +60,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Record a call and check it."""
     set_up_logs("warning")
-    sinks = DirectorySinks(arguments.recordings, render=render_recording)
+    sinks = DirectorySinks(arguments.recordings)
     with siprec_sync.serve("udp://127.0.0.1:0", sinks=sinks) as server:
         events = server.events(lambda event: isinstance(event, SessionEnded))
         write_text(f"recording a call of {_SECONDS:g} s on this machine ...")

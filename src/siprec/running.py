@@ -26,7 +26,6 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
-from siprec_sync.rendering import render_recording
 from siprec_sync.tls import TlsFiles
 
 _LOGGER = logging.getLogger("siprec.server")
@@ -118,7 +117,7 @@ def _watch(server: siprec_sync.Server[RecordingServer], wishes: "queue.SimpleQue
 
 
 def _sinks(plan: ServerPlan) -> DirectorySinks:
-    return DirectorySinks(plan.recordings, render=render_recording)
+    return DirectorySinks(plan.recordings)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from siprec_core.recording.commands import (
 from siprec_core.types import SinkId
 from siprec_sync.files import FileTree, write_all
 from siprec_sync.listeners import reason_of
+from siprec_sync.rendering import render_recording
 from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport
 
 _LOGGER = logging.getLogger("siprec.sinks")
@@ -82,9 +83,15 @@ class _File:
 
 
 class DirectorySinks:
-    """Files below `root`. `render` makes the final files of a recording, None for none."""
+    """Files below `root`. `render` makes the final files of a recording; None leaves the journal alone there."""
 
-    def __init__(self, root: Path | str, *, render: Render | None = None, settings: SinkSettings | None = None) -> None:
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        render: Render | None = render_recording,
+        settings: SinkSettings | None = None,
+    ) -> None:
         self.root = Path(root)
         self._settings = settings or SinkSettings()
         self._tree = FileTree(self.root)

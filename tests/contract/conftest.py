@@ -17,7 +17,6 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Address, SessionId, Transport
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
-from siprec_sync.rendering import render_recording
 from siprec_sync.tls import TlsFiles
 from tests.contract.certificates import make_tls_files
 from tests.contract.peer import PATIENCE, Peer
@@ -104,7 +103,7 @@ def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
 
         def start(*binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running:
             chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
-            sinks = DirectorySinks(tmp_path / "recordings", render=render_recording)
+            sinks = DirectorySinks(tmp_path / "recordings")
             if worker == "sync":
                 return _start_sync(stack, chosen, config, tls, sinks)
             return _start_anyio(stack, worker, chosen, config, tls, sinks)

@@ -21,7 +21,6 @@ from siprec_core.recording.events import (
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Transport
 from siprec_sync.directory_sinks import DirectorySinks
-from siprec_sync.rendering import render_recording
 from tests.contract.conftest import WORKERS, Running, StartServer, _start_anyio, _start_sync
 
 MANUAL = ServerConfig(manual=True)
@@ -153,7 +152,7 @@ def test_an_ack_that_never_comes(tmp_path: Path) -> None:
 
 
 def _start(stack: ExitStack, worker: str, folder: Path) -> Running:
-    sinks = DirectorySinks(folder, render=render_recording)
+    sinks = DirectorySinks(folder)
     if worker == "sync":
         return _start_sync(stack, ("udp://127.0.0.1:0",), None, None, sinks)
     return _start_anyio(stack, worker, ("udp://127.0.0.1:0",), None, None, sinks)
