@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from siprec.cli import main
+from tests.ports import rtp_ports
 from tests.tree import SRC
 
 SECONDS = 30
@@ -87,9 +88,10 @@ class RunningServer:
 
 @contextmanager
 def serving(folder: Path, *words: object) -> Iterator[RunningServer]:
-    """Serve until the block ends; the ports are the system's choice."""
+    """Serve until the block ends; the SIP ports are the system's choice, the media ports this process's."""
     ready = folder / "ready.json"
-    program = start(["serve", "--ready-file", ready, *words], folder)
+    low, high = rtp_ports()
+    program = start(["serve", "--ready-file", ready, "--rtp-ports", f"{low}-{high}", *words], folder)
     try:
         until = time.monotonic() + SECONDS
         while not ready.exists() and program.poll() is None and time.monotonic() < until:

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from siprec_sync.listeners import Listener
 from siprec_sync.tls import TlsFiles
 from tests.contract.certificates import make_tls_files
 from tests.contract.peer import PATIENCE, Peer
+from tests.ports import rtp_ports
 
 WORKERS = ("asyncio", "uvloop", "trio", "sync")
 
@@ -103,6 +105,7 @@ def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
 
         def start(*binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running:
             chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
+            config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
             sinks = DirectorySinks(tmp_path / "recordings")
             if worker == "sync":
                 return _start_sync(stack, chosen, config, tls, sinks)

@@ -22,6 +22,7 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Transport
 from siprec_sync.directory_sinks import DirectorySinks
 from tests.contract.conftest import WORKERS, Running, StartServer, _start_anyio, _start_sync
+from tests.ports import rtp_ports
 
 MANUAL = ServerConfig(manual=True)
 REQUESTED = ["SessionRequested", "FindingRaised siprec-no-metadata"]
@@ -152,10 +153,10 @@ def test_an_ack_that_never_comes(tmp_path: Path) -> None:
 
 
 def _start(stack: ExitStack, worker: str, folder: Path) -> Running:
-    sinks = DirectorySinks(folder)
+    sinks, config = DirectorySinks(folder), ServerConfig(rtp_ports=rtp_ports())
     if worker == "sync":
-        return _start_sync(stack, ("udp://127.0.0.1:0",), None, None, sinks)
-    return _start_anyio(stack, worker, ("udp://127.0.0.1:0",), None, None, sinks)
+        return _start_sync(stack, ("udp://127.0.0.1:0",), config, None, sinks)
+    return _start_anyio(stack, worker, ("udp://127.0.0.1:0",), config, None, sinks)
 
 
 def _never_acknowledge(server: Running) -> int:
