@@ -42,6 +42,7 @@ FLOORS: dict[str, int] = {
     "sip.called": 4,
     "sip.calling": 4,
     "sip.calls": 4,
+    "sip.changing": 4,
     "sip.invite": 4,
     "sip.dialog": 3,
     "sip.identity": 3,
@@ -54,6 +55,8 @@ FLOORS: dict[str, int] = {
     "sip.transaction": 2,
     "sip.transaction_layer": 2,
     "sip.locate": 2,
+    "sip.session_timer": 2,
+    "sip.info": 2,
     "metadata.state": 2,
     "media": 2,
     "sip": 1,
@@ -94,7 +97,14 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "siprec_anyio": frozenset({"anyio"}),
     "siprec": frozenset({"anyio"}),
 }
-"""What a package may import when it is loaded; extras are imported within functions, by the application only."""
+"""What a package may import when it is loaded."""
+EXTRAS: dict[str, frozenset[str]] = {
+    "siprec_core": frozenset(),
+    "siprec_sync": frozenset({"dns"}),
+    "siprec_anyio": frozenset(),
+    "siprec": frozenset({"trio", "uvloop"}),
+}
+"""What a package may import within a function only: what an extra installs."""
 OURS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({"siprec_core"}),
     "siprec_sync": frozenset({"siprec_core", "siprec_sync"}),
@@ -203,7 +213,7 @@ def package_rules(mods: Modules) -> Iterator[str]:
                 elif module.package == "siprec_anyio" and imported.target in ("siprec_sync", "siprec_sync.driver"):
                     yield f"{where}: uses the other frontend itself instead of its building blocks"
             elif top not in sys.stdlib_module_names and top not in THIRD_PARTY[module.package]:
-                if not (imported.lazy and module.package == "siprec"):
+                if not (imported.lazy and top in EXTRAS[module.package]):
                     yield f"{where}: {imported.target} is not a dependency of {module.package}"
             elif module.package == "siprec_sync" and top == "asyncio":
                 yield f"{where}: the blocking frontend imports {imported.target}"

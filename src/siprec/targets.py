@@ -1,13 +1,11 @@
 """Where a call goes: TARGET of the command line to a Request-URI and a numeric address."""
 
 import re
-import socket
 
 from siprec.outcome import CommandError, Exit
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Address, Transport
 
 _SCHEME = re.compile(r"sips?:", re.IGNORECASE)
 
@@ -27,14 +25,10 @@ def read_target(text: str) -> SipUri:
 
 
 def resolve(uri: SipUri) -> Hop:
-    """Look up the address of a target. Raises CommandError (69) when its name is not known."""
-    transport = uri.transport or Transport.UDP
-    kind = socket.SOCK_DGRAM if transport is Transport.UDP else socket.SOCK_STREAM
-    port = uri.port or transport.default_port
+    """Find the first place to send to by the rules of RFC 3263. Raises CommandError (69) when there is none."""
+    from siprec_sync.resolver import LocationError, locate
+
     try:
-        found = socket.getaddrinfo(uri.host, port, type=kind)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandError(f"{uri.host}: {reason}", Exit.UNREACHABLE) from error
-    host = str(found[0][4][0])
-    return Hop(transport, Address(host, port), uri.host if transport is Transport.TLS else None)
+        return locate(uri).hops[0]
+    except LocationError as error:
+        raise CommandError(str(error), Exit.UNREACHABLE) from error

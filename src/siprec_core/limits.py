@@ -66,6 +66,19 @@ class Limits:
     """Dialogs at a time, early ones included."""
     early_dialogs: int = 2_000
     """Calls that are still being set up."""
+    digest_nonces: int = 10_000
+    """Nonces of ours whose use is remembered; with one more the oldest becomes stale."""
+    digest_realms: int = 8
+    """Realms of one server that a client answers: stops a list of challenges without end."""
+    # server location
+    resolve_seconds: float = 5.0
+    """One round of DNS queries; three at most: stops a silent name server from holding a request."""
+    resolve_records: int = 256
+    """Records of one DNS answer that are looked at: stops answers of thousands."""
+    resolve_targets: int = 16
+    """Services, and then servers, looked up for one request: stops a domain from having us ask for many others."""
+    resolve_hops: int = 32
+    """Places that one request is tried at."""
     # media
     ssrcs_per_line: int = 16
     """Synchronisation sources tracked on one media line: stops SSRC floods."""
