@@ -19,7 +19,8 @@ _PLAIN = re.compile(PLAIN_PARAMETERS)
 _PARAMETER = re.compile(
     rf"[ \t]*+;[ \t]*+(?:({TOKEN_CLASS}++)[ \t]*+(=[ \t]*+({QUOTED_STRING}|{_VALUE_CLASS}*+))?+)?+[ \t]*+", re.DOTALL
 )
-_BARE_VALUE = re.compile(rf"{_VALUE_CLASS}+")
+_BARE_VALUE = re.compile(rf"(?:{TOKEN_CLASS}|[:\[\]])+")
+"""What may be written without quotes: a token or a host (RFC 3261 section 25.1, gen-value)."""
 
 RawParameter = tuple[str, str | None]
 
