@@ -26,6 +26,7 @@ FUZZ := $(VENV)/.fuzz-$(PYTHON_VERSION)
 FOUND := $(shell $(BIN)/python -c 'import os, sys; from importlib.util import find_spec as find; \
   print("%d.%d" % sys.version_info[:2], os.path.realpath(find("siprec_core").origin))' 2>/dev/null)
 RENEW := $(if $(filter-out $(FOUND),$(PYTHON_VERSION) $(realpath src/siprec_core/__init__.py)),renew)
+PEERS := .venv-peers-$(PYTHON_VERSION)
 FUZZ_SECONDS ?= 30
 PYTEST_ARGS ?=
 
@@ -41,7 +42,7 @@ help:
 	@echo 'make format  ruff check --fix and ruff format'
 	@echo 'make types   mypy --strict on src, tests and fuzz'
 	@echo 'make pytest  the tests alone (PYTEST_ARGS="-k name" selects)'
-	@echo 'make bench   benchmarks'
+	@echo 'make bench   benchmarks, and the comparison with other libraries into docs/reference/benchmarks.md'
 	@echo 'make fuzz    every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)) seconds'
 	@echo 'make docs    the manual into docs/_build/html'
 	@echo 'make clean   remove environments, caches and what was built'
@@ -107,8 +108,18 @@ interop: $(DEV)
 
 test: lint types pytest interop
 
-bench: $(DEV)
+bench: $(DEV) $(PEERS)/.ready
 	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only $(PYTEST_ARGS)
+	PYTHONPATH=src:. $(PEERS)/bin/python -m tests.benchmarks.peers --write docs/reference/benchmarks.md
+
+# The libraries that the benchmarks compare with. One that cannot be installed costs only its own rows.
+$(PEERS)/.ready: tests/benchmarks/peers.txt | python
+	@echo "Installing the libraries to compare with into $(PEERS)"
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@grep -v '^#' $< | while read -r peer; do \
+	  $(PEERS)/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-deps "$$peer" </dev/null \
+	  || echo "$$peer is not to be had here"; done
+	@touch $@
 
 fuzz: $(FUZZ)
 	$(BIN)/python -m fuzz.run --all --seconds $(FUZZ_SECONDS)
