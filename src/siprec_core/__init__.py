@@ -3,7 +3,7 @@
 `RecordingServer` records, `RecordingClient` has something recorded; the parsers and values below them work alone too.
 """
 
-from siprec_core.client import ClientOutput, RecordingClient
+from siprec_core.client import ChangeOutcome, ClientOutput, RecordingClient
 from siprec_core.clock import TimeBase
 from siprec_core.entropy import Entropy
 from siprec_core.errors import (
@@ -81,6 +81,7 @@ from siprec_core.types import (
 __all__ = [
     # the facades
     "CallSpec",
+    "ChangeOutcome",
     "ClientConfig",
     "ClientOutput",
     "Hop",

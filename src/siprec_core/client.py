@@ -4,38 +4,42 @@ One client carries one recording session. It has the same doors as the server; a
 `next_timeout`.
 """
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
-from siprec_core.codecs.registry import encoder_for
 from siprec_core.entropy import Entropy, Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
-from siprec_core.media.sender import RtpSender
+from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.call import CallSpec, ClientConfig, metadata_of
 from siprec_core.recording.call_events import (
-    AudioFinished,
     CallEvent,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,
 )
+from siprec_core.recording.client_audio import ClientAudio
+from siprec_core.recording.client_state import ClientState, Wish
 from siprec_core.recording.commands import CloseMedia, Command
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.ports import PortPool
-from siprec_core.rtp.payload import PayloadFormat
-from siprec_core.sdp.formats import MediaFormat
+from siprec_core.recording.request import read_request
+from siprec_core.recording.signalling import read_description
 from siprec_core.sdp.model import SessionDescription
-from siprec_core.sdp.offer import NegotiatedLine, OfferedStream, build_offer, read_answer
+from siprec_core.sdp.offer import OfferedStream, build_offer
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
+    AckReceived,
     CallAnswered,
+    CallChanged,
     CallEnded,
     CallGone,
     CallRefused,
+    ChangeRefused,
     EndpointEvent,
     InviteReceived,
     MessageRefused,
@@ -47,8 +51,21 @@ from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import BodyPart, write_multipart
+from siprec_core.sip.session_timer import TimerPolicy
 from siprec_core.sip.uas import Refusal
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOutcome:
+    """How the server took a change: metadata, a hold or a resumption."""
+
+    status: int
+    """200, or why it was refused; the session is then as it was (RFC 3261 14.1)."""
+    reason: str
+    findings: tuple[Finding, ...]
+    """Each rule that the server's answer breaks."""
+
 
 ClientOutput: TypeAlias = Command | CallEvent
 
@@ -65,7 +82,12 @@ class RecordingClient:
                 product=config.product,
                 feature_tag="+sip.src",
                 understood=frozenset(("siprec",)),
+                supported=("timer",),
                 advertise=config.advertise,
+                timers=TimerPolicy(
+                    session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
+                ),
+                large_over_tcp=config.large_over_tcp,
                 limits=config.limits,
             ),
             ids=self._ids,
@@ -76,8 +98,11 @@ class RecordingClient:
         self._lines: MediaLines | None = None
         self._usage: UsageId | None = None
         self._offer: SessionDescription | None = None
-        self._senders: dict[str, RtpSender] = {}
-        self._finished: set[str] = set()
+        self._metadata = b""
+        self._audio = ClientAudio(self._ids)
+        self._state = ClientState(limits=config.limits)
+        self.last_change: ChangeOutcome | None = None
+        """How the server took the latest change; None before its first answer."""
         self._reason = ""
         self._gone = False
 
@@ -89,16 +114,14 @@ class RecordingClient:
 
     def next_timeout(self) -> float | None:
         """Give the instant at which `handle_timeout` is due, None when nothing waits."""
-        audio = (sender.next_timeout() for sender in self._senders.values())
-        return earliest(self._endpoint.next_timeout(), *audio)
+        return earliest(self._endpoint.next_timeout(), self._audio.next_timeout())
 
     def handle_timeout(self, *, now: float) -> None:
         """Send the audio whose time has come, and let every other deadline act."""
         self._endpoint.handle_timeout(now=now)
         self._drain_endpoint(now)
-        for label, sender in self._senders.items():
-            sender.handle_timeout(now=now)
-            self._drain_sender(label, sender)
+        self._audio.handle_timeout(now=now)
+        self._drain_audio()
 
     # application
 
@@ -129,19 +152,45 @@ class RecordingClient:
 
         Raises LocalProtocolError for a stream that the server does not take.
         """
-        sender = self._sender(label)
-        sender.add(pcm, now=now)
-        self._drain_sender(label, sender)
+        self._audio.add(label, pcm, now=now)
+        self._drain_audio()
 
     def finish_audio(self, label: str, *, now: float) -> None:
         """Say that no more audio of a stream follows; `AudioFinished` tells when the last packet has left."""
-        sender = self._sender(label)
-        sender.finish(now=now)
-        self._drain_sender(label, sender)
+        self._audio.finish(label, now=now)
+        self._drain_audio()
 
     def sample_rate(self, label: str) -> int:
         """Give the PCM rate of a stream in hertz; raises LocalProtocolError for one that the server does not take."""
-        return self._sender(label).sample_rate
+        return self._audio.sample_rate(label)
+
+    def pause(self, label: str, *, now: float) -> None:
+        """Hold a stream by re-INVITE with `a=inactive` (RFC 7866 section 7.1.1.1); nothing when it is held.
+
+        Audio stops at once; what is added meanwhile is dropped. Raises LocalProtocolError for a stream that the server
+        does not take, or when too many changes wait.
+        """
+        self._hold(label, now, paused=True)
+
+    def resume(self, label: str, *, now: float) -> None:
+        """Go on with a stream that was held; audio leaves once the server has answered. As `pause`."""
+        self._hold(label, now, paused=False)
+
+    def update_metadata(self, document: MetadataDocument | bytes, *, now: float) -> None:
+        """Send metadata: by UPDATE where the server allows it, else by re-INVITE (RFC 7866 section 9.1).
+
+        With labels in it the SDP travels along. Raises LocalProtocolError when the call does not stand, when too many
+        changes wait, or for a document that cannot be written.
+        """
+        self._changeable()
+        metadata = document if isinstance(document, bytes) else write_metadata(document)
+        self._state.want(Wish(metadata=metadata))
+        self._advance(now)
+
+    @property
+    def changes_waiting(self) -> int:
+        """Changes that the server has not answered yet."""
+        return self._state.waiting
 
     def stop(self, *, now: float) -> None:
         """End the call: CANCEL or BYE as its state asks for; nothing when it has ended."""
@@ -225,20 +274,16 @@ class RecordingClient:
         # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.
         headers.add("Require", "siprec")
         headers.add("Content-Type", f"multipart/mixed;boundary={boundary}")
-        body = write_multipart(self._parts(spec, self._offer, now), boundary=boundary)
+        told = spec.metadata
+        if told is None:
+            told = write_metadata(metadata_of(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now)))
+        self._metadata = told
+        body = write_multipart(_body_parts(self._offer, told), boundary=boundary)
         invite = Request("INVITE", spec.uri, headers, body)
-        self._usage = self._endpoint.call(invite, spec.hop, local=spec.local, now=now)
+        self._usage = self._endpoint.call(
+            invite, spec.hop, local=spec.local, description=self._offer.to_bytes(), now=now
+        )
         self._drain_endpoint(now)
-
-    def _parts(self, spec: CallSpec, offer: SessionDescription, now: float) -> list[BodyPart]:
-        metadata = spec.metadata
-        if metadata is None:
-            metadata = write_metadata(metadata_of(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now)))
-        return [
-            BodyPart.create("application/sdp", offer.to_bytes()),
-            # RFC 7866 9: metadata bodies have the disposition recording-session; the type is RFC 9806's.
-            BodyPart.create("application/rs-metadata+xml", metadata, disposition="recording-session"),
-        ]
 
     def _drain_endpoint(self, now: float) -> None:
         while (output := self._endpoint.poll_output()) is not None:
@@ -264,24 +309,21 @@ class RecordingClient:
                 self._outbox.put(RecordingRefused(status=status, reason=reason))
             case CallEnded(reason=reason):
                 self._reason = self._reason or reason
-                self._silence()
+                # RFC 3261 15.1.1: the sender of BYE, and who receives it, stops sending at once.
+                self._audio.clear()
             case CallGone():
                 self._close(now)
             case OfferReceived(usage=usage, request=request):
                 self._receive_offer(usage, request, now)
+            case CallChanged():
+                self._changed(event, now)
+            case ChangeRefused():
+                self._change_refused(event, now)
+            case AckReceived(request=request) if request.body and self._state.ours is not None:
+                # RFC 3261 13.2.2.4: the ACK answers the offer of our 200 to a re-INVITE without one.
+                self._take_answer(self._state.offer(), request, now)
             case _:
                 pass  # traces and acknowledgements of a call that we started need no act
-
-    def _receive_offer(self, usage: UsageId, request: Request, now: float) -> None:
-        """Answer the server's own UPDATE or re-INVITE.
-
-        A refusal leaves the session as it is (RFC 3261 14.2); a request without body, such as a refresh, gets 200.
-        """
-        if request.body:
-            self._endpoint.refuse_offer(usage, Refusal(488), now=now)
-        else:
-            body = b"" if request.method != "INVITE" or self._offer is None else self._offer.to_bytes()
-            self._endpoint.answer_offer(usage, body=body, content_type="application/sdp", now=now)
 
     def _answered(self, response: Response, now: float) -> None:
         offer = self._offer
@@ -291,47 +333,132 @@ class RecordingClient:
             self._reason = "refused"
             self.stop(now=now)
             return
-        answer = read_answer(offer, parsed.description)
-        findings = (*response.findings, *parsed.findings, *answer.findings, *_response_findings(response))
-        for line in answer.lines:
-            self._open_sender(line)
-        self._outbox.put(RecordingAnswered(response=response, labels=tuple(self._senders), findings=findings))
+        found = self._agree(offer, parsed.description, now)
+        self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
+        findings = (*response.findings, *parsed.findings, *found, *_response_findings(response))
+        self._outbox.put(RecordingAnswered(response=response, labels=self._audio.labels, findings=findings))
 
-    def _open_sender(self, line: NegotiatedLine) -> None:
-        spec, lines = self._call()
-        local = lines.get(line.index)
-        # RFC 3264 7: the first format of the answer that we can use; events may stand before it.
-        chosen = next(filter(None, map(_encodable, line.formats)), None)
-        if local is None or line.remote_rtp is None or not line.receives or chosen is None:
+    # changes
+
+    def _receive_offer(self, usage: UsageId, request: Request, now: float) -> None:
+        """Answer the server's own UPDATE or re-INVITE: a hold, a resumption, a snapshot request or a refresh.
+
+        A refusal leaves the session as it is (RFC 3261 14.2).
+        """
+        read = read_request(request, limits=self.config.limits, strict=False)
+        offer, ours = read.offer, self._state.ours
+        answer = None if offer is None else self._state.answer(offer)
+        if read.refusal is not None or (offer is not None and answer is None):
+            self._endpoint.refuse_offer(usage, read.refusal or Refusal(488), now=now)
             return
-        stream = spec.streams[line.index]
-        self._senders[stream.label] = RtpSender(
-            local.media,
-            chosen,
-            to=line.remote_rtp,
-            ssrc=self._ids.ssrc(),
-            sequence_number=self._ids.sequence_number(),
-            timestamp=self._ids.rtp_timestamp(),
-            ptime=line.ptime or stream.ptime,
+        body = b""
+        if answer is not None:
+            body = answer.to_bytes()
+        elif request.method == "INVITE" and ours is not None:
+            body = self._state.offer().to_bytes()
+        self._endpoint.answer_offer(usage, body=body, content_type="application/sdp", now=now)
+        if offer is not None and answer is not None:
+            self._agree(answer, offer, now)
+        if read.snapshot_requested:
+            # RFC 7866 9.1: a snapshot request "MUST" be met at once, in a transaction of its own.
+            self._state.want(Wish(snapshot=True))
+            self._advance(now)
+
+    def _advance(self, now: float) -> None:
+        """Send the change whose turn it is."""
+        wish = self._state.next_wish()
+        if wish is None or self._usage is None:
+            return
+        metadata = self._state.snapshot() if wish.snapshot else wish.metadata
+        offer: SessionDescription | None = self._state.offer()
+        if metadata is not None and not self._state.needs_offer(metadata):
+            offer = offer if not self._endpoint.allows(self._usage, "UPDATE") else None
+        parts = _body_parts(offer, metadata)
+        content_type, disposition, body = _body(parts, self._ids.boundary())
+        self._offer = offer
+        self._metadata = metadata or b""
+        self._endpoint.change(
+            self._usage,
+            body=body,
+            content_type=content_type,
+            disposition=disposition,
+            description=b"" if offer is None else offer.to_bytes(),
+            method="INVITE" if metadata is None else None,
+            now=now,
         )
+        self._drain_endpoint(now)
 
-    def _drain_sender(self, label: str, sender: RtpSender) -> None:
-        while (command := sender.poll_output()) is not None:
-            self._outbox.put(command)
-        if sender.finished and label not in self._finished:
-            self._finished.add(label)
-            self._outbox.put(AudioFinished(label=label, packets=sender.packets_sent))
+    def _changed(self, event: CallChanged, now: float) -> None:
+        """Take the server's 2xx to a change or to a refresh of the session timer."""
+        ours = self._state.ours if event.refresh else self._offer
+        findings = () if ours is None else self._take_answer(ours, event.response, now)
+        if event.refresh:
+            return
+        if self._metadata:
+            self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
+        self._conclude(event.response.status, event.response.reason, findings, now)
 
-    def _silence(self) -> None:
-        """Send nothing more: the sender of BYE, and who receives it, stops at once (RFC 3261 15.1.1)."""
-        self._senders.clear()
+    def _take_answer(self, ours: SessionDescription, message: Request | Response, now: float) -> tuple[Finding, ...]:
+        theirs = read_description(message, limits=self.config.limits)
+        return () if theirs is None else self._agree(ours, theirs, now)
+
+    def _change_refused(self, event: ChangeRefused, now: float) -> None:
+        if event.refresh:
+            return
+        if event.request is None:
+            self._state.again()
+            self._advance(now)
+            return
+        self._state.refused()
+        self._conclude(event.status, event.reason, (), now)
+
+    def _conclude(self, status: int, reason: str, findings: tuple[Finding, ...], now: float) -> None:
+        self._state.current = None
+        self.last_change = ChangeOutcome(status=status, reason=reason, findings=findings)
+        self._advance(now)
+
+    def _agree(self, ours: SessionDescription, theirs: SessionDescription, now: float) -> tuple[Finding, ...]:
+        """Send from now on as an exchange that is complete says."""
+        spec, lines = self._call()
+        agreed = self._state.agree(ours, theirs)
+        for line in agreed.lines[: len(spec.streams)]:
+            stream, local = spec.streams[line.index], lines.get(line.index)
+            if local is not None:
+                self._audio.negotiated(stream.label, local.media, line, ptime=stream.ptime, now=now)
+        self._mute()
+        return agreed.findings
+
+    def _mute(self) -> None:
+        for label in self._state.paused:
+            self._audio.hold(label)
+
+    def _hold(self, label: str, now: float, *, paused: bool) -> None:
+        self._changeable()
+        self._audio.sample_rate(label)  # raises for a stream that the server does not take
+        if paused is (label in self._state.paused):
+            return
+        self._state.want(Wish())
+        if paused:
+            self._state.paused.add(label)
+        else:
+            self._state.paused.discard(label)
+        self._mute()
+        self._advance(now)
+
+    def _changeable(self) -> None:
+        if self._usage is None or self._gone or self._state.ours is None or self._reason:
+            raise LocalProtocolError("there is no call to change")
+
+    def _drain_audio(self) -> None:
+        for output in self._audio.outputs():
+            self._outbox.put(output)
 
     def _close(self, now: float) -> None:
         del now
         if self._gone:
             return
         self._gone = True
-        self._silence()
+        self._audio.clear()
         if self._lines is not None:
             for index in self._lines.indexes():
                 command: CloseMedia | None = self._lines.close(index)
@@ -339,25 +466,27 @@ class RecordingClient:
                     self._outbox.put(command)
         self._outbox.put(RecordingEnded(reason=self._reason or "cancelled"))
 
-    def _sender(self, label: str) -> RtpSender:
-        sender = self._senders.get(label)
-        if sender is None:
-            raise LocalProtocolError(f"the server takes no audio for label {label!r}")
-        return sender
-
     def _call(self) -> tuple[CallSpec, MediaLines]:
         if self._spec is None or self._lines is None:
             raise LocalProtocolError("the client was not started")
         return self._spec, self._lines
 
 
-def _encodable(offered: MediaFormat) -> PayloadFormat | None:
-    """Give a negotiated format as the sender wants it, None when we have no encoder for it."""
-    if encoder_for(offered.encoding, offered.clock_rate, offered.channels) is None:
-        return None
-    return PayloadFormat(
-        offered.payload_type, offered.encoding.upper(), offered.clock_rate, offered.channels, offered.fmtp or ""
-    )
+def _body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:
+    parts = [] if offer is None else [BodyPart.create("application/sdp", offer.to_bytes())]
+    if metadata is not None:
+        # RFC 7866 9: metadata bodies have the disposition recording-session; the type is RFC 9806's.
+        parts.append(BodyPart.create("application/rs-metadata+xml", metadata, disposition="recording-session"))
+    return parts
+
+
+def _body(parts: list[BodyPart], boundary: str) -> tuple[str, str | None, bytes]:
+    """Give type, disposition and octets of a body: one part alone, several as multipart (RFC 7866 section 9.1)."""
+    if len(parts) > 1:
+        return f"multipart/mixed;boundary={boundary}", None, write_multipart(parts, boundary=boundary)
+    part = parts[0]
+    disposition = None if part.disposition is None else str(part.disposition)
+    return part.content_type.media_type, disposition, bytes(part.content)
 
 
 def _response_findings(response: Response) -> list[Finding]:

@@ -56,6 +56,16 @@ class Limits:
     """Age of a message that is still arriving on a stream: stops one octet a second."""
     idle_stream_seconds: float = 600.0
     """Idle time of a stream that no transaction or dialog needs: stops connections that only sit there."""
+    slow_message_seconds: float = 5.0
+    """Age from which an incomplete message has to have brought `slow_message_rate` octets a second on the average."""
+    slow_message_rate: int = 32
+    """Octets a second: stops messages that crawl below the age limit."""
+    requests_per_source: int = 200
+    """New requests outside dialogs of one address a second, refused with 503 beyond; 0 is without limit."""
+    requests_burst: int = 400
+    """So many of them at once; as many again are refused, what is beyond that gets no answer."""
+    sources: int = 10_000
+    """Addresses whose rate is remembered: stops spoofed addresses from filling memory."""
     connections: int = 10_000
     """Open connections in all."""
     connections_per_source: int = 200

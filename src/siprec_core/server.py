@@ -6,47 +6,20 @@ session is recorded by its own `RecordingSession`; this class routes, admits and
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
-from siprec_core.entropy import Entropy, Ids
-from siprec_core.errors import ConfigurationError, LocalProtocolError
+from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
-from siprec_core.machine import Outbox, earliest
-from siprec_core.recording.commands import BindMedia, Command, OpenSink
-from siprec_core.recording.events import Diagnostic, Event, ServerDrained, SessionRefused, SessionRequested
-from siprec_core.recording.lines import Resources
-from siprec_core.recording.policy import UNDERSTOOD, ServerConfig, refuse_unmarked
-from siprec_core.recording.ports import PortPool
-from siprec_core.recording.request import RecordingRequest, read_request
-from siprec_core.recording.session import Answer, HangUp, Invitation, RecordingSession, Refuse, SessionState
-from siprec_core.sip.endpoint import SipEndpoint
-from siprec_core.sip.endpoint_events import (
-    AckReceived,
-    CallEnded,
-    CallGone,
-    EndpointEvent,
-    InviteReceived,
-    MessageRefused,
-    MessageTraced,
-    OfferReceived,
-    OfferWithdrawn,
-    OptionsReceived,
-)
-from siprec_core.sip.identity import EndpointConfig
-from siprec_core.sip.invite import UsageId
-from siprec_core.sip.message import Request
-from siprec_core.sip.status import reason_phrase
+from siprec_core.machine import earliest
+from siprec_core.recording.routing import ServerOutput, SessionRouter
+from siprec_core.recording.session import RecordingSession
 from siprec_core.sip.uas import Refusal
-from siprec_core.timers import TimerQueue
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, Transport
 
-_BYE_GRACE_SECONDS = 4.0
-"""How long a drained server waits for the answers to its last BYEs."""
+__all__ = ["RecordingServer", "ServerOutput", "SessionInfo"]
+
 _STORAGE_REST_SECONDS = 10.0
 """How long no session is admitted after storage failed."""
-
-ServerOutput: TypeAlias = Command | Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,42 +37,8 @@ class SessionInfo:
     """Folder of the recording relative to the recordings root."""
 
 
-class RecordingServer:
+class RecordingServer(SessionRouter):
     """A session recording server. Inputs take `now`, monotonic seconds; what a peer sends never raises."""
-
-    def __init__(self, config: ServerConfig, *, time_base: TimeBase, entropy: Entropy) -> None:
-        """Raises ConfigurationError for settings that cannot be."""
-        if config.when_full not in ("busy", "unavailable"):
-            raise ConfigurationError(f"when_full: {config.when_full!r} is neither busy nor unavailable")
-        if config.max_sessions is not None and config.max_sessions < 1:
-            raise ConfigurationError("max_sessions: must be at least 1")
-        self.config = config
-        self._ids = Ids(entropy)
-        self._time_base = time_base
-        self._endpoint = SipEndpoint(
-            EndpointConfig(
-                product=config.product,
-                feature_tag="+sip.srs",
-                understood=UNDERSTOOD,
-                advertise=config.advertise,
-                strict=config.strict,
-                limits=config.limits,
-            ),
-            ids=self._ids,
-        )
-        self._resources = Resources(PortPool(*config.rtp_ports))
-        self._outbox: Outbox[ServerOutput] = Outbox()
-        self._sessions: dict[SessionId, RecordingSession] = {}
-        self._usages: dict[SessionId, UsageId] = {}
-        self._by_usage: dict[UsageId, SessionId] = {}
-        self._media: dict[MediaId, RecordingSession] = {}
-        self._sinks: dict[SinkId, RecordingSession] = {}
-        self._timers: TimerQueue[SessionId] = TimerQueue()
-        self._drain_at: float | None = None
-        self._give_up_at: float | None = None
-        self._drained = False
-        self._draining = False
-        self._storage_rests_until = float("-inf")
 
     # machine
 
@@ -227,6 +166,40 @@ class RecordingServer:
             recording.end("server-bye", now=now)
             self._drain_session(recording, now)
 
+    def pause(self, session: SessionId, *, now: float) -> None:
+        """Hold all media of a session by re-INVITE with `a=inactive` (RFC 7866 section 7.2).
+
+        `StreamsChanged` follows, or a finding when the client refuses. Raises LocalProtocolError for a session that is
+        not active, is paused, or has a change under way.
+        """
+        self._set_paused(session, now, paused=True)
+
+    def resume(self, session: SessionId, *, now: float) -> None:
+        """Go on with a session that was paused; as `pause`."""
+        self._set_paused(session, now, paused=False)
+
+    def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
+        """Ask the client for a full snapshot of its metadata by UPDATE (RFC 7866 section 9.2).
+
+        Raises LocalProtocolError for a session that is not active, or whose client does not allow UPDATE.
+        """
+        recording = self._active(session)
+        if not self._endpoint.allows(self._usages[session], "UPDATE"):
+            raise LocalProtocolError("the client does not allow UPDATE")
+        recording.request_snapshot(reason)
+        self._drain_session(recording, now)
+
+    def _set_paused(self, session: SessionId, now: float, *, paused: bool) -> None:
+        recording = self._active(session)
+        recording.pause(paused=paused)
+        self._drain_session(recording, now)
+
+    def _active(self, session: SessionId) -> RecordingSession:
+        recording = self._sessions.get(session)
+        if recording is None:
+            raise LocalProtocolError("there is no such session")
+        return recording
+
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Refuse new sessions, let running ones go on for `drain_seconds`, end the rest; then comes `ServerDrained`."""
         if self._drain_at is None or now + drain_seconds < self._drain_at:
@@ -236,234 +209,6 @@ class RecordingServer:
     def sessions(self) -> Mapping[SessionId, SessionInfo]:
         """Give a snapshot of all sessions that are not over."""
         return {key: _info(session) for key, session in self._sessions.items()}
-
-    # endpoint
-
-    def _drain_endpoint(self, now: float) -> None:
-        """Take what the endpoint has put out; what acts on an output leaves the next one to the loop that runs."""
-        if self._draining:
-            return
-        self._draining = True
-        try:
-            while (output := self._endpoint.poll_output()) is not None:
-                if isinstance(output, EndpointEvent):
-                    self._tell(output, now)
-                else:
-                    self._outbox.put(output)
-        finally:
-            self._draining = False
-        self._drain_deadline(now)
-
-    def _tell(self, event: EndpointEvent, now: float) -> None:
-        match event:
-            case InviteReceived():
-                self._invited(event, now)
-            case OptionsReceived(request_id=request_id, request=request):
-                # RFC 3261 11.2: as an INVITE would be answered; within a dialog that is a re-INVITE.
-                refusal = None if request.to.tag is not None else self._admit(now)
-                self._endpoint.answer_options(request_id, refusal, now=now)
-            case MessageRefused(malformed=malformed, flow=flow):
-                detail = f"from {flow.remote}: {malformed.error}"
-                self._diagnose("sip-malformed", Severity.WARNING, None, detail)
-            case CallGone(usage=usage):
-                self._by_usage.pop(usage, None)
-            case (
-                OfferReceived(usage=usage)
-                | OfferWithdrawn(usage=usage)
-                | AckReceived(usage=usage)
-                | MessageTraced(usage=usage)
-                | CallEnded(usage=usage)
-            ):
-                session = self._sessions.get(self._by_usage.get(usage, SessionId("")))
-                if session is not None:
-                    self._tell_session(session, event, now)
-                elif isinstance(event, OfferReceived):
-                    self._endpoint.refuse_offer(usage, Refusal(481), now=now)
-            case _:
-                pass  # CallProgressed, CallAnswered and CallRefused belong to calls that we start
-
-    def _tell_session(self, session: RecordingSession, event: EndpointEvent, now: float) -> None:
-        match event:
-            case MessageTraced(data=data, flow=flow, sent=sent):
-                session.traced(data, flow=flow, sent=sent, now=now)
-            case OfferReceived(request=request):
-                session.offer_received(self._read(request), now=now)
-            case OfferWithdrawn():
-                session.offer_withdrawn()
-            case AckReceived(matched=matched):
-                session.acknowledged(matched=matched, now=now)
-            case CallEnded(reason=reason, request=request):
-                self._call_ended(session, reason, request, now)
-            case _:
-                pass
-        self._drain_session(session, now)
-
-    def _call_ended(self, session: RecordingSession, reason: str, request: Request | None, now: float) -> None:
-        if session.state in (SessionState.REQUESTED, SessionState.BINDING):
-            refusal = Refusal(503 if reason == "local-bye" else 487)
-            self._put_refused(session.call_id, session.flow.remote, refusal)
-        read = None if request is None or not request.body else self._read(request)
-        session.ended("server-bye" if reason == "local-bye" else reason, read=read, now=now)
-
-    # calls
-
-    def _invited(self, invited: InviteReceived, now: float) -> None:
-        read = self._read(invited.request)
-        refusal = read.refusal or refuse_unmarked(read.marks, strict=self.config.strict) or self._admit(now)
-        if refusal is not None:
-            self._put_refused(invited.request.call_id, invited.flow.remote, refusal)
-            self._endpoint.reject(invited.usage, refusal, now=now)
-            return
-        session = RecordingSession(
-            Invitation(
-                session=SessionId(self._ids.session()),
-                read=read,
-                flow=invited.flow,
-                raw=invited.raw,
-                local_tag=invited.local_tag,
-            ),
-            config=self.config,
-            resources=self._resources,
-            time_base=self._time_base,
-            sdp_session=self._ids.sdp_session(),
-            now=now,
-        )
-        self._sessions[session.id] = session
-        self._usages[session.id] = invited.usage
-        self._by_usage[invited.usage] = session.id
-        self._outbox.put(
-            SessionRequested(
-                session=session.id,
-                call_id=session.call_id,
-                peer=invited.flow.remote,
-                transport=invited.flow.transport,
-                user_agent=invited.request.headers.get("User-Agent"),
-            )
-        )
-        if not self.config.manual:
-            session.begin(now=now)
-        self._drain_session(session, now)
-
-    def _admit(self, now: float) -> Refusal | None:
-        """Tell what a new call would get now; OPTIONS agrees with it (RFC 3261 11.2)."""
-        retry = (("Retry-After", str(self.config.retry_seconds)),)
-        if self._drain_at is not None or now < self._storage_rests_until or not self._resources.ports:
-            return Refusal(503, headers=retry)
-        most = self.config.max_sessions
-        occupied = sum(session.state is not SessionState.RENDERING for session in self._sessions.values())
-        if most is not None and occupied >= most:
-            return Refusal(486) if self.config.when_full == "busy" else Refusal(503, headers=retry)
-        return None
-
-    def _read(self, request: Request) -> RecordingRequest:
-        return read_request(request, limits=self.config.limits, strict=self.config.strict)
-
-    def _requested(self, session: SessionId) -> RecordingSession:
-        recording = self._sessions.get(session)
-        if recording is None or recording.state is not SessionState.REQUESTED:
-            raise LocalProtocolError("the session does not wait for a decision")
-        return recording
-
-    # sessions
-
-    def _drain_session(self, session: RecordingSession, now: float) -> None:
-        while (output := session.poll_output()) is not None:
-            match output:
-                case Answer(body=body):
-                    self._answer(session, body, now)
-                case Refuse(refusal=refusal):
-                    self._refuse(session, refusal, now)
-                case HangUp():
-                    self._endpoint.hang_up(self._usages[session.id], now=now)
-                    self._drain_endpoint(now)
-                case _:
-                    self._pass_up(session, output)
-        if session.state is SessionState.ENDED:
-            self._forget(session)
-        elif (deadline := session.next_timeout()) is not None:
-            self._timers.set(session.id, deadline)
-        else:
-            self._timers.cancel(session.id)
-        self._drain_deadline(now)
-
-    def _pass_up(self, session: RecordingSession, output: ServerOutput) -> None:
-        if isinstance(output, BindMedia):
-            self._media[output.media] = session
-        elif isinstance(output, OpenSink):
-            self._sinks[output.sink] = session
-        self._outbox.put(output)
-
-    def _answer(self, session: RecordingSession, body: bytes, now: float) -> None:
-        usage = self._usages[session.id]
-        if session.established:
-            self._endpoint.answer_offer(usage, body=body, content_type="application/sdp", now=now)
-        else:
-            self._endpoint.accept(usage, body=body, content_type="application/sdp", now=now)
-            session.established = True
-        self._drain_endpoint(now)
-
-    def _refuse(self, session: RecordingSession, refusal: Refusal, now: float) -> None:
-        if session.established:
-            self._endpoint.refuse_offer(self._usages[session.id], refusal, now=now)
-            self._drain_endpoint(now)
-        else:
-            self._refuse_call(session, refusal, now)
-
-    def _refuse_call(self, session: RecordingSession, refusal: Refusal, now: float) -> None:
-        self._put_refused(session.call_id, session.flow.remote, refusal)
-        self._endpoint.reject(self._usages[session.id], refusal, now=now)
-        session.cancel()
-        self._drain_endpoint(now)
-
-    def _forget(self, session: RecordingSession) -> None:
-        if self._sessions.pop(session.id, None) is None:
-            return
-        self._timers.cancel(session.id)
-        usage = self._usages.pop(session.id)
-        self._by_usage.pop(usage, None)
-        for sink in session.sinks:
-            self._sinks.pop(sink, None)
-
-    # the end
-
-    def _drain_timeout(self) -> float | None:
-        if self._drained or (self._give_up_at is not None and self._sessions):
-            return None  # recordings that are still being rendered have no deadline
-        return self._drain_at if self._give_up_at is None else self._give_up_at
-
-    def _drain_deadline(self, now: float) -> None:
-        if self._drain_at is None or self._drained or self._draining:
-            return
-        if now >= self._drain_at and self._give_up_at is None:
-            self._give_up_at = now + _BYE_GRACE_SECONDS
-            for session in list(self._sessions.values()):
-                self._stop(session, now)
-        self._conclude_drain(now)
-
-    def _conclude_drain(self, now: float) -> None:
-        if self._drained or self._sessions:
-            return
-        if not self._endpoint.calls or (self._give_up_at is not None and self._give_up_at <= now):
-            self._drained = True
-            self._outbox.put(ServerDrained())
-
-    def _stop(self, session: RecordingSession, now: float) -> None:
-        if session.state in (SessionState.REQUESTED, SessionState.BINDING):
-            self._endpoint.hang_up(self._usages[session.id], now=now)
-            self._drain_endpoint(now)
-        else:
-            session.end("shutdown", now=now)
-        self._drain_session(session, now)
-
-    # reports
-
-    def _put_refused(self, call_id: str, peer: Address, refusal: Refusal) -> None:
-        reason = refusal.reason or reason_phrase(refusal.status)
-        self._outbox.put(SessionRefused(call_id=call_id, peer=peer, status=refusal.status, reason=reason))
-
-    def _diagnose(self, code: str, severity: Severity, session: RecordingSession | None, detail: str) -> None:
-        name = None if session is None else session.id
-        self._outbox.put(Diagnostic(code=code, severity=severity, session=name, detail=detail))
 
 
 def _info(session: RecordingSession) -> SessionInfo:

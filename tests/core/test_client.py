@@ -321,9 +321,11 @@ def test_the_server_ends_the_call() -> None:
         bench.client.send_audio("1", SECOND, now=5.0)
 
 
-def test_an_offer_of_the_server_is_488_and_a_refresh_200() -> None:
+def test_a_broken_offer_of_the_server_is_400_one_with_fewer_lines_488_and_a_refresh_200() -> None:
     bench = Bench().answered()
-    assert status(bench.receive(from_server(bench, "INVITE", body=ANSWER))[0]) == 488
+    assert status(bench.receive(from_server(bench, "INVITE", cseq=1, body="v=0\r\nm=audio"))[0]) == 400
+    one_line = ANSWER.partition("m=audio 30002")[0]
+    assert status(bench.receive(from_server(bench, "UPDATE", cseq=1, body=one_line))[0]) == 488
     refresh = bench.receive(from_server(bench, "UPDATE", cseq=2))[0]
     assert (status(refresh), refresh.partition(b"\r\n\r\n")[2]) == (200, b"")
     again = bench.receive(from_server(bench, "INVITE", cseq=3))[0]
@@ -494,4 +496,46 @@ def test_stopping_at_any_moment_ends_both_sides(seed: int) -> None:
 def test_any_octets_never_raise(pieces: list[bytes]) -> None:
     bench = Bench().answered()
     bench.receive(*pieces)
+    assert not bench.of(RecordingEnded)
+
+
+def test_a_large_invite_falls_back_to_udp_when_nobody_listens_on_tcp() -> None:
+    """3261-18.1.1-a."""
+    bench = Bench(config=ClientConfig(large_over_tcp=True))
+    (opened,) = bench.of(OpenFlow)
+    assert opened.transport is Transport.TCP
+    assert bench.sent == []
+    flow = Flow(Transport.TCP, CLIENT, SERVER, opened.id)
+    bench.client.flow_failed(flow, "refused", now=0.0)
+    bench.drain()
+    assert field(bench.sent[0], "Via").startswith("SIP/2.0/UDP")
+    assert not bench.of(RecordingRefused)
+    bench.answered()
+    assert bench.labels() == ("1", "2")
+    assert bench.sent[-1].startswith(b"ACK ")
+
+
+def test_an_invite_without_offer_of_the_server_gets_ours_and_its_ack_counts() -> None:
+    """3261-13.2.1-a, 7866-7.2-c."""
+    bench = Bench().answered()
+    (offer,) = bench.receive(from_server(bench, "INVITE"))
+    assert offer.count(b"a=sendonly") == 2
+    ack = from_server(bench, "ACK", body=ANSWER.replace("30002", "0"))
+    bench.receive(ack.replace(b"z9hG4bK-ACK", b"z9hG4bK-other"))
+    with pytest.raises(LocalProtocolError):
+        bench.client.send_audio("2", SECOND, now=0.0)
+    bench.client.send_audio("1", SECOND, now=0.0)
+
+
+@pytest.mark.parametrize(
+    "body", ["garbage", "v=0\r\n", ANSWER + "m=audio 9 RTP/AVP 0\r\n", ANSWER.replace("192.0.2.1", "x")]
+)
+def test_no_offer_of_the_server_harms_the_client(body: str) -> None:
+    bench = Bench().answered()
+    for number, method in enumerate(("INVITE", "UPDATE"), start=1):
+        (answer,) = bench.receive(from_server(bench, method, cseq=number, body=body))
+        assert status(answer) in (200, 400, 488)
+        bench.receive(from_server(bench, "ACK", cseq=number))
+    bench.client.pause("1", now=bench.now)
+    bench.run(1.0)
     assert not bench.of(RecordingEnded)

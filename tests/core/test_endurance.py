@@ -313,7 +313,7 @@ def established(pair: Pair) -> str:
 
 
 def test_a_thousand_calls_in_one_piece_are_answered_one_by_one() -> None:
-    pair = Pair()
+    pair = Pair(config=ServerConfig(limits=Limits(requests_per_source=0)))
     flow = connected(pair)
     calls = [invite(call_id=str(number), offer=OFFERS["codec"], transport="TCP") for number in range(1_000)]
     pair.recorder.receive_stream(flow, b"".join(calls), now=0.0)

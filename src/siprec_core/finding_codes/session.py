@@ -48,6 +48,27 @@ SESSION_CODES = (
         "correct the client: it may take a lost answer for acknowledged",
     ),
     FindingCode(
+        "ack-no-answer",
+        _W,
+        "RFC 3261 13.2.2.4",
+        "the ACK has no answer to the offer in our 200",
+        "let the client answer the offer of a 200 in its ACK",
+    ),
+    FindingCode(
+        "change-refused",
+        _W,
+        "RFC 3261 14.1",
+        "the client refused a re-INVITE or UPDATE of ours; the session goes on as it was",
+        "let the client take what a recorder asks for: hold, resume, session refresh, snapshot",
+    ),
+    FindingCode(
+        "snapshot-not-possible",
+        _W,
+        "RFC 7866 9.2",
+        "a snapshot of the metadata is needed, but the client does not allow UPDATE",
+        "let the client take UPDATE and list it in Allow",
+    ),
+    FindingCode(
         "limit-reached",
         _W,
         "",

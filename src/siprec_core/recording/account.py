@@ -16,11 +16,12 @@ from siprec_core.media.spec import MediaSpec
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
 from siprec_core.metadata.state import MetadataState
 from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json
-from siprec_core.recording.journal import NoteFields
+from siprec_core.recording.journal import JsonValue, NoteFields
 from siprec_core.recording.report import RecordingReport, StreamReport
 from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import AcceptedFormat, AnswerPlan, LinePlan
+from siprec_core.sip.info import InfoDigit
 from siprec_core.types import Address, Component, DatagramBatch, MediaId, SessionId, Transport
 
 _RANKS = {
@@ -194,6 +195,13 @@ class RecordingAccount:
     def noted(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> None:
         """Take an entry of the timeline; `JournalWriter.note` takes the same arguments."""
         self._add_entry(kind, fields, now=now, line=None if line is None else self.lines.get(line))
+
+    def digit_received(self, digit: InfoDigit, *, now: float) -> None:
+        """Take a DTMF digit that an INFO told."""
+        fields: dict[str, JsonValue] = {"digit": digit.digit, "source": "info"}
+        if digit.duration is not None:
+            fields["duration"] = digit.duration
+        self.noted("dtmf", fields, now=now)
 
     def receive_media(self, line: int, batch: DatagramBatch, *, component: Component, now: float) -> Accepted:
         """Take datagrams of a line and give those to be journalled; KeyError for a line that was never accepted."""

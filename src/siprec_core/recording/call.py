@@ -38,6 +38,14 @@ class ClientConfig:
     """Address for SDP, Via and Contact in place of the local one (NAT)."""
     product: str = "siprec"
     """Text of the User-Agent header field."""
+    session_expires: int = 1800
+    """The longest session interval in seconds that we grant, and the one that we ask for (RFC 4028)."""
+    min_se: int = 90
+    """The shortest session interval in seconds that we take (RFC 4028 section 5)."""
+    session_timer: bool = False
+    """Ask the server for a session timer."""
+    large_over_tcp: bool = False
+    """Send requests of more than 1,300 octets over TCP although the hop names UDP (RFC 3261 section 18.1.1)."""
     limits: Limits = Limits()
 
 

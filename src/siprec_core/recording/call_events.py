@@ -41,7 +41,8 @@ class RecordingEnded:
     """The call is over and nothing of it is left."""
 
     reason: str
-    """`local-bye`, `bye` when the server ended it, `cancelled`, `refused`."""
+    """`local-bye`, `bye` when the server ended it, `cancelled`, `refused`, `session-timer` when no refresh came through
+    (RFC 4028), `peer-gone` when the server does not know the call any more."""
 
 
 CallEvent: TypeAlias = RecordingAnswered | RecordingRefused | AudioFinished | RecordingEnded

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.sip import uas
 from siprec_core.sip.message import Request
 from siprec_core.sip.multipart import ParsedBody
 from siprec_core.sip.uas import Refusal
 
-METADATA_TYPES = frozenset(("application/rs-metadata+xml", "application/rs-metadata"))
+METADATA_TYPES = frozenset(uas.METADATA_TYPES)
 """Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
-UNDERSTOOD = frozenset(("siprec", "100rel"))
+UNDERSTOOD = frozenset(("siprec", "100rel", "timer"))
 """Option tags that a client may require. With 100rel we send no 1xx but 100, which takes no PRACK (RFC 3262 3)."""
 
 _SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
@@ -43,6 +44,12 @@ class ServerConfig:
     """Refuse what RFC 7866 does not allow instead of recording it with a finding."""
     manual: bool = False
     """Wait for `accept` or `reject` of the application before answering."""
+    session_expires: int = 1800
+    """The longest session interval in seconds that we grant, and the one that we ask for (RFC 4028)."""
+    min_se: int = 90
+    """The shortest session interval in seconds that we take; 422 for a shorter one (RFC 4028 section 5)."""
+    session_timer: bool = False
+    """Time sessions also where the client does not ask for it."""
     retry_seconds: int = 10
     """Retry-After of 503 answers."""
     product: str = "siprec"

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from siprec_core.clock import TimeBase
 from siprec_core.containers.capture import CaptureProblem, Datagram, Interface, Statistics
 from siprec_core.containers.datagrams import DatagramReader
+from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.media.outputs import SourceFinding
@@ -31,7 +32,8 @@ from siprec_core.recording.signalling import (
 from siprec_core.rtp.demux import DatagramKind, classify
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import Answered as Negotiated
-from siprec_core.sip.message import Response
+from siprec_core.sip.info import read_digit, refuse_info
+from siprec_core.sip.message import Request, Response
 from siprec_core.types import Address, Component, DatagramBatch, SessionId, Transport
 
 _BATCH = 256
@@ -366,6 +368,10 @@ class Replay:
                 self._invitation = asked.read
             elif asked.read.refusal is None:
                 self._take_metadata(asked.read, now)
+        if asked.request.method == "INFO" and asked.from_client and not _info_refused(asked.request):
+            digit = read_digit(asked.request)
+            if digit is not None:
+                account.digit_received(digit, now=now)
         if asked.request.method == "BYE" and not self.is_journal:
             self._complete = True
             account.ended("bye" if asked.from_client else "server-bye", now=now)
@@ -476,3 +482,10 @@ def _time_base(value: object, started_ns: int) -> TimeBase:
             return TimeBase(monotonic=float(monotonic), unix_ns=unix_ns)
         case _:
             return TimeBase(monotonic=0.0, unix_ns=started_ns)
+
+
+def _info_refused(request: Request) -> bool:
+    try:
+        return refuse_info(request) is not None
+    except RemoteProtocolError:
+        return True

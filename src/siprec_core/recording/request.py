@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
-from siprec_core.metadata.model import MetadataDocument
+from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.recording.policy import METADATA_TYPES, SiprecMarks, mark_findings, marks_of
 from siprec_core.sdp.model import SessionDescription
@@ -13,6 +13,9 @@ from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sip.message import Request
 from siprec_core.sip.multipart import BodyPart, parse_body
 from siprec_core.sip.uas import ACCEPTED_TYPES, Refusal
+
+_SEALED_TYPES = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime"))
+"""Bodies encrypted by S/MIME (RFC 3261 section 23)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,11 @@ class RecordingRequest:
     """The document as received, decoded from its transfer encoding; empty when there is none."""
     findings: tuple[Finding, ...]
     refusal: Refusal | None
-    """What the body earns: 400, 415; None when it can be taken."""
+    """What the body earns: 400, 415, 493; None when it can be taken."""
+    metadata_type: str = ""
+    """Media type of the metadata part."""
+    snapshot_requested: bool = False
+    """The metadata part is a `requestsnapshot` document (RFC 7865 section 7)."""
 
 
 def read_request(request: Request, *, limits: Limits, strict: bool) -> RecordingRequest:
@@ -55,6 +62,8 @@ def read_request(request: Request, *, limits: Limits, strict: bool) -> Recording
         metadata_raw=reading.metadata_raw,
         findings=tuple(reading.findings),
         refusal=reading.refusal,
+        metadata_type=reading.metadata_type,
+        snapshot_requested=reading.snapshot_requested,
     )
 
 
@@ -68,8 +77,11 @@ class _Reading:
         self.offer: SessionDescription | None = None
         self.metadata: MetadataDocument | None = None
         self.metadata_raw = b""
+        self.metadata_type = ""
+        self.snapshot_requested = False
         self.refusal: Refusal | None = None
         self._unknown: list[str] = []
+        self._sealed = False
 
     def take(self, part: BodyPart) -> None:
         """Take one leaf part."""
@@ -98,6 +110,9 @@ class _Reading:
         encoding = request.headers.get("Content-Encoding")
         if request.body and encoding is not None and encoding.strip().lower() != "identity":
             self.refusal = Refusal(415, headers=(("Accept-Encoding", "identity"),))
+        elif self._sealed and self.offer is None and self.metadata is None:
+            # RFC 3261 23.2, 21.4.26: an encrypted body for which we have no key is answered 493 (Undecipherable).
+            self.refusal = Refusal(493)
         elif self._unknown and (self._strict or (self.offer is None and self.metadata is None)):
             self.refusal = Refusal(415, headers=(("Accept", ", ".join(ACCEPTED_TYPES)),))
 
@@ -121,6 +136,7 @@ class _Reading:
             self.findings.append(finding("body-second-metadata", "body"))
             return
         self.metadata_raw = part.decoded()
+        self.metadata_type = part.content_type.media_type
         charset = part.content_type.parameters.get("charset")
         parsed = read_metadata(self.metadata_raw, limits=self._limits, charset=charset)
         self.findings.extend(parsed.findings)
@@ -138,10 +154,12 @@ class _Reading:
                 self.refuse_malformed("metadata", parsed.error)
         if isinstance(parsed.document, MetadataDocument):
             self.metadata = parsed.document
+        self.snapshot_requested = isinstance(parsed.document, RequestSnapshot)
 
     def _foreign(self, part: BodyPart) -> None:
         media_type = part.content_type.media_type
         self._unknown.append(media_type)
+        self._sealed = self._sealed or media_type in _SEALED_TYPES
         message = f"body part of type {media_type} is not understood"
         self.findings.append(finding("body-unknown-part", "body", message))
 

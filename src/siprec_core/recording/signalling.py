@@ -30,7 +30,7 @@ CALLS: Final = 64
 """Calls of a capture that are followed until one turns out to be a recording that was answered."""
 _EXCHANGES = 64
 """Requests of one call that wait for their answer, or whose repetitions are known."""
-_METHODS = frozenset(("INVITE", "UPDATE", "BYE"))
+_METHODS = frozenset(("INVITE", "UPDATE", "INFO", "BYE"))
 """Requests that say something about a recording."""
 SDP_TYPE = "application/sdp"
 
@@ -312,7 +312,8 @@ def _line_plan(offer: SessionDescription, answer: SessionDescription, index: int
         protocol=offered.protocol,
         formats=formats,
         direction="recvonly" if accepted and receives else "inactive",
-        label=offered.label,
+        # A client that answers our offer need not repeat the labels.
+        label=offered.label or answered.label,
         ptime=offered.ptime if accepted else None,
         rtcp_mux=rtcp_mux,
         remote_rtp=rtp,

@@ -5,6 +5,7 @@ from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import (
     AckReceived,
+    InfoReceived,
     InviteReceived,
     OfferReceived,
     OfferWithdrawn,
@@ -12,12 +13,14 @@ from siprec_core.sip.endpoint_events import (
     RequestId,
 )
 from siprec_core.sip.identity import add_capabilities, answer, contact, failure, success
+from siprec_core.sip.info import refuse_info
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.matching import TransactionKey, merge_key
-from siprec_core.sip.message import Request
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.reply import respond, stateless_tag
+from siprec_core.sip.session_timer import grant, grant_headers, refuse_interval
 from siprec_core.sip.transaction_layer import AckArrived, IncomingRequest
-from siprec_core.sip.uas import Refusal, check_request, refusal_of
+from siprec_core.sip.uas import Refusal, carries_offer, check_request, refusal_of
 from siprec_core.types import Flow
 
 BUSY = Refusal(503, headers=(("Retry-After", "5"),))
@@ -40,6 +43,8 @@ class CalledSide:
         """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits."""
         call, incoming = self._unanswered(usage)
         response = success(self._stack.config, incoming, body=body, content_type=content_type)
+        self._grant(call, incoming, response, now)
+        call.description = body or call.description
         call.usage.advance(UsageInput.ACCEPT, now=now, final=response)
         self._calls.settle(call, now=now)
 
@@ -55,6 +60,11 @@ class CalledSide:
         if call.usage.dialog is not None:
             call.usage.dialog.refresh_target(incoming.request)
         response = success(self._stack.config, incoming, body=body, content_type=content_type)
+        self._calls.learn(call, incoming.request)
+        self._grant(call, incoming, response, now)
+        if body:
+            call.description = body
+            self._calls.supersede(call)
         if incoming.request.method == "INVITE":
             call.usage.reoffer_answered(incoming.request.cseq.number, incoming.key, response, now=now)
         self._stack.layer.respond(incoming, response, now=now)
@@ -78,6 +88,14 @@ class CalledSide:
         # RFC 3840 8: the capabilities of a UA stand in the Contact of its OPTIONS response.
         response.headers.add("Contact", contact(self._stack.config, incoming.flow))
         self._stack.layer.respond(incoming, response, now=now)
+
+    def _grant(self, call: Call, incoming: IncomingRequest, response: Response, now: float) -> None:
+        """Say in a 2xx how long the session lasts, and start its timer (RFC 4028 section 9)."""
+        granted = grant(incoming.request, self._stack.config.timers, call.timer)
+        for name, value in grant_headers(granted, incoming.request):
+            response.headers.add(name, value)
+        call.timer.granted(granted, now=now)
+        self._calls.arm_session_timer(call)
 
     # wire
 
@@ -148,7 +166,7 @@ class CalledSide:
         elif request.method == "OPTIONS":
             self._receive_options(incoming)
         else:
-            # BYE and UPDATE exist only within a dialog (RFC 3261 15.1.2, RFC 3311 5.2).
+            # BYE, UPDATE, INFO and PRACK exist only within a dialog (RFC 3261 15.1.2, RFC 3311 5.2, RFC 6086 4.2.2).
             self._refuse(incoming, Refusal(481), now)
 
     def _receive_invite(self, incoming: IncomingRequest, now: float) -> None:
@@ -156,10 +174,16 @@ class CalledSide:
         if len(self._calls) >= limits.dialogs or self._calls.early >= limits.early_dialogs:
             self._refuse(incoming, BUSY, now)
             return
+        refusal = refuse_interval(incoming.request, self._stack.config.timers)
+        if refusal is not None:
+            self._refuse(incoming, refusal, now)
+            return
         dialog = Dialog.for_uas(incoming.request, local_tag=incoming.local_tag, flow=incoming.flow)
         usage = InviteUsage(self._calls.next_id(), incoming.request, calling=False, dialog=dialog)
         incoming.owner = usage.id
-        self._calls.add(Call(usage, incoming=incoming))
+        call = Call(usage, incoming=incoming)
+        self._calls.add(call)
+        self._calls.learn(call, incoming.request)
         self._stack.outbox.put(
             InviteReceived(
                 usage=usage.id,
@@ -217,19 +241,37 @@ class CalledSide:
             self._receive_bye(incoming, call, now)
         elif request.method == "OPTIONS":
             self._receive_options(incoming)
+        elif request.method == "INFO":
+            self._receive_info(incoming, call, now)
+        elif request.method == "PRACK":
+            # RFC 3262 3: we send no reliable 1xx, so no PRACK can match one; that is answered 481.
+            self._refuse(incoming, Refusal(481), now)
         else:
             self._receive_offer(incoming, call, now)
 
+    def _receive_info(self, incoming: IncomingRequest, call: Call, now: float) -> None:
+        refusal = Refusal(481) if call.usage.is_over else refuse_info(incoming.request)
+        if refusal is not None:
+            self._refuse(incoming, refusal, now)
+            return
+        # RFC 6086 4.2.2: 200 tells that the INFO came, whatever the application makes of it.
+        self._stack.layer.respond(incoming, answer(self._stack.config, incoming, 200), now=now)
+        self._stack.outbox.put(InfoReceived(usage=call.usage.id, request=incoming.request))
+
     def _receive_offer(self, incoming: IncomingRequest, call: Call, now: float) -> None:
-        if call.usage.is_over:
-            self._refuse(incoming, Refusal(481), now)
-        elif call.offer is not None or call.usage.state is UsageState.INVITED:
+        request, usage = incoming.request, call.usage
+        refusal = Refusal(481) if usage.is_over else refuse_interval(request, self._stack.config.timers)
+        if refusal is not None:
+            self._refuse(incoming, refusal, now)
+        elif call.offer is not None or usage.state is UsageState.INVITED:
             # RFC 3261 14.2, RFC 3311 5.2: one offer at a time, else 500 with Retry-After "between 0 and 10 seconds".
             seconds = str(int(self._stack.ids.fraction() * 11))
             self._refuse(incoming, Refusal(500, headers=(("Retry-After", seconds),)), now)
+        elif _collides(request, call):
+            self._refuse(incoming, Refusal(491), now)
         else:
             call.offer = incoming
-            self._stack.outbox.put(OfferReceived(usage=call.usage.id, request=incoming.request))
+            self._stack.outbox.put(OfferReceived(usage=usage.id, request=request))
 
     def _receive_bye(self, incoming: IncomingRequest, call: Call, now: float) -> None:
         # RFC 3261 15.1.2: 200 always; requests still pending are answered 487.
@@ -257,3 +299,13 @@ class CalledSide:
 
     def _refuse(self, incoming: IncomingRequest, refusal: Refusal, now: float) -> None:
         self._stack.layer.respond(incoming, failure(self._stack.config, incoming, refusal), now=now)
+
+
+def _collides(request: Request, call: Call) -> bool:
+    """Tell whether a request meets one of ours half-way: both sides then get 491 (RFC 3261 14.2, RFC 3311 5.2)."""
+    if call.own is None or call.own.outgoing is None:
+        return False
+    ours = call.own.outgoing.request
+    if request.method == "INVITE" and ours.method == "INVITE":
+        return True
+    return bool(call.own.description) and (request.method == "INVITE" or carries_offer(request))

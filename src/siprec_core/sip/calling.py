@@ -7,8 +7,9 @@ from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import CallProgressed
 from siprec_core.sip.identity import add_capabilities, contact
-from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput
+from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.message import Request, Response
+from siprec_core.sip.session_timer import LEAST_MIN_SE
 from siprec_core.sip.transaction_layer import ResponseArrived
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Flow
@@ -21,16 +22,18 @@ class CallingSide:
         self._stack = stack
         self._calls = calls
 
-    def call(self, invite: Request, hop: Hop, *, local: Address, now: float) -> UsageId:
+    def call(self, invite: Request, hop: Hop, *, local: Address, description: bytes, now: float) -> UsageId:
         """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added."""
         config = self._stack.config
         usage = InviteUsage(self._calls.next_id(), invite, calling=True, dialog=None)
-        call = Call(usage)
+        call = Call(usage, description=description)
         self._calls.add(call)
         secure = invite.uri[:5].lower() == "sips:"
         invite.headers.add("Contact", contact(config, Flow(hop.transport, local, hop.remote), secure=secure))
         invite.headers.add("User-Agent", config.product)
         add_capabilities(config, invite.headers)
+        for name, value in call.timer.request_headers(config.timers):
+            invite.headers.add(name, value)
         call.outgoing = self._stack.sender.start(invite, hop, local=local, flow=None, owner=usage.id, now=now)
         return usage.id
 
@@ -54,9 +57,32 @@ class CallingSide:
         elif response is not None and arrival.flow is not None and arrival.status < 300:
             self._succeed(call, arrival, response, arrival.flow, now)
             return
+        elif arrival.status == 422 and response is not None and self._call_longer(call, arrival, response, now):
+            return
         else:
             usage.advance(UsageInput.FAILURE, now=now)
         self._calls.settle(call, now=now, arrival=arrival)
+
+    def _call_longer(self, call: Call, arrival: ResponseArrived, response: Response, now: float) -> bool:
+        """Send the INVITE again with the Min-SE of a 422 (RFC 4028 7.3); False when that was done or is of no use."""
+        usage, refused = call.usage, arrival.outgoing
+        timer, config = call.timer, self._stack.config
+        if usage.state not in (UsageState.CALLING, UsageState.PROCEEDING) or timer.min_se > LEAST_MIN_SE:
+            return False
+        if refused.request.headers.get("Session-Expires") is None or not timer.too_short(response):
+            return False
+        invite = refused.request
+        headers = invite.headers.copy()
+        headers.remove("Via")
+        # RFC 4028 7.3: same Call-ID, To and From, and a CSeq number one higher.
+        headers.set("CSeq", f"{invite.cseq.number + 1} INVITE")
+        for name, value in timer.request_headers(config.timers):
+            headers.set(name, value)
+        usage.invite = again = Request("INVITE", invite.uri, headers, invite.body)
+        call.outgoing = self._stack.sender.start(
+            again, refused.hop, local=refused.local, flow=refused.flow, owner=usage.id, now=now
+        )
+        return True
 
     def _succeed(self, call: Call, arrival: ResponseArrived, response: Response, flow: Flow, now: float) -> None:
         usage = call.usage
@@ -75,5 +101,9 @@ class CallingSide:
             self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, now=now)
             self._stack.sender.bye(dialog, owner=None, now=now)
             return
+        if usage.state in (UsageState.CALLING, UsageState.PROCEEDING):
+            self._calls.learn(call, response)
+            call.timer.answered(response, now=now)
         usage.advance(UsageInput.SUCCESS, now=now)
         self._calls.settle(call, now=now, arrival=arrival)
+        self._calls.arm_session_timer(call)

@@ -1,9 +1,10 @@
 """The calls of an endpoint: INVITE usages with their dialogs and the transactions they stand on."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from siprec_core.entropy import Ids
-from siprec_core.machine import Outbox
+from siprec_core.machine import Outbox, earliest
 from siprec_core.sip import invite as usages
 from siprec_core.sip.dialog import Dialog, DialogId
 from siprec_core.sip.endpoint_events import (
@@ -11,13 +12,16 @@ from siprec_core.sip.endpoint_events import (
     CallEnded,
     CallGone,
     CallRefused,
+    ChangeId,
+    ChangeRefused,
     EndpointItem,
     MessageTraced,
 )
 from siprec_core.sip.identity import EndpointConfig, failure
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
-from siprec_core.sip.message import Request
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.outgoing import RequestSender
+from siprec_core.sip.session_timer import SessionTimer
 from siprec_core.sip.transaction_layer import IncomingRequest, OutgoingRequest, ResponseArrived, TransactionLayer
 from siprec_core.sip.transport import TransportLayer
 from siprec_core.sip.uas import Refusal
@@ -39,6 +43,25 @@ class Stack:
 
 
 @dataclass(slots=True)
+class OwnChange:
+    """A re-INVITE or UPDATE of ours within a call."""
+
+    id: ChangeId
+    method: str | None
+    """None: UPDATE when the peer allows it, else INVITE."""
+    body: bytes
+    content_type: str
+    disposition: str | None
+    description: bytes
+    """The session description among the body, empty when it makes no offer (RFC 3311 section 5)."""
+    refresh: bool = False
+    """It only refreshes the session timer."""
+    attempts: int = 0
+    outgoing: OutgoingRequest | None = None
+    """None while it waits for its time."""
+
+
+@dataclass(slots=True)
 class Call:
     """One call with the transactions it stands on."""
 
@@ -49,6 +72,19 @@ class Call:
     """The INVITE that we sent."""
     offer: IncomingRequest | None = field(default=None)
     """A re-INVITE or UPDATE that waits for the owner's answer."""
+    own: OwnChange | None = None
+    """A re-INVITE or UPDATE of ours that is under way or waits for its time."""
+    waiting: deque[OwnChange] = field(default_factory=deque)
+    """Those of ours that come after it."""
+    acked: tuple[OutgoingRequest, Request] | None = None
+    """Our last re-INVITE that was answered 2xx, and its ACK, which each repeated 2xx gets again (RFC 3261 13.2.2.4)."""
+    timer: SessionTimer = field(default_factory=SessionTimer)
+    description: bytes = b""
+    """The session description that we sent last and that is in force: what a refresh repeats (RFC 4028 7.4)."""
+    allowed: frozenset[str] = frozenset()
+    """Methods that the peer's latest Allow lists."""
+    end_reason: str = ""
+    """Why we end the call, when it is not because the owner hung up."""
 
 
 class CallTable:
@@ -59,6 +95,10 @@ class CallTable:
         self._calls: dict[UsageId, Call] = {}
         self._dialogs: dict[DialogId, UsageId] = {}
         self._early: set[UsageId] = set()
+        self.changes: TimerQueue[UsageId] = TimerQueue()
+        """When a request of ours within a call is to be tried (again)."""
+        self.session_timers: TimerQueue[UsageId] = TimerQueue()
+        """When the session timer of a call wants something (RFC 4028)."""
         self._timers: TimerQueue[UsageId] = TimerQueue()
         self._last_id = 0
 
@@ -72,7 +112,8 @@ class CallTable:
 
     def next_timeout(self) -> float | None:
         """Give the deadline that is due first."""
-        return self._timers.next_deadline()
+        queues = (self._timers, self.changes, self.session_timers)
+        return earliest(*(queue.next_deadline() for queue in queues))
 
     def handle_timeout(self, *, now: float) -> None:
         """Repeat the 2xx that wait for their ACK."""
@@ -126,8 +167,12 @@ class CallTable:
         """Put out a trace of a request that came for a call, whose transaction did not know it yet."""
         self._stack.outbox.put(MessageTraced(usage=call.usage.id, data=incoming.raw, flow=incoming.flow, sent=False))
 
-    def hang_up(self, call: Call, *, now: float, refusal: Refusal) -> None:
-        """End a call in the way its state asks for; `refusal` answers one that is not answered yet."""
+    def hang_up(self, call: Call, *, now: float, refusal: Refusal, reason: str = "") -> None:
+        """End a call in the way its state asks for; `refusal` answers one that is not answered yet.
+
+        `reason` is what the owner is told in place of `local-bye`.
+        """
+        call.end_reason = call.end_reason or reason
         final = None
         if call.usage.state is UsageState.INVITED and call.incoming is not None:
             final = failure(self._stack.config, call.incoming, refusal)
@@ -166,11 +211,14 @@ class CallTable:
                         self._stack.outbox.put(refused)
                 case usages.Ended(reason=reason):
                     self.drop_offer(call, now=now)
+                    reason = call.end_reason if call.end_reason and reason == "local-bye" else reason
                     self._stack.outbox.put(CallEnded(usage=usage.id, reason=reason, request=bye))
                 case usages.Gone():
                     self._forget(usage)
         if usage.state is not UsageState.INVITED:
             self._early.discard(usage.id)
+        if usage.is_over:
+            self._stop_changes(call, now)
         self.arm(usage)
 
     def arm(self, usage: InviteUsage) -> None:
@@ -180,6 +228,63 @@ class CallTable:
             self._timers.cancel(usage.id)
         else:
             self._timers.set(usage.id, deadline)
+
+    def learn(self, call: Call, message: Request | Response) -> None:
+        """Take the methods that the peer allows; a message without Allow leaves what is known (RFC 3261 20.5)."""
+        methods = message.allow
+        if methods:
+            call.allowed = frozenset(methods)
+
+    def fall_back(self, failed: OutgoingRequest, *, now: float) -> bool:
+        """Send a large request by another path when its connection could not be made; tell whether that can be."""
+        call = self.of_owner(failed.owner)
+        again = None if call is None else self._stack.sender.fall_back(failed, now=now)
+        if call is None or again is None:
+            return False
+        if call.outgoing is failed:
+            call.outgoing = again
+            call.usage.invite = again.request
+        elif call.own is not None and call.own.outgoing is failed:
+            call.own.outgoing = again
+        return True
+
+    def supersede(self, call: Call) -> None:
+        """Give back the offers of ours that were not sent: what they were made from has changed (RFC 3264 8)."""
+        stale = [change for change in call.waiting if change.description]
+        if call.own is not None and call.own.outgoing is None and call.own.description and not call.own.refresh:
+            stale.insert(0, call.own)
+            call.own = None
+        for change in stale:
+            if change in call.waiting:
+                call.waiting.remove(change)
+            refused = ChangeRefused(
+                usage=call.usage.id,
+                change=change.id,
+                refresh=False,
+                request=None,
+                status=491,
+                reason="the peer's offer came first",
+            )
+            self._stack.outbox.put(refused)
+
+    def arm_session_timer(self, call: Call) -> None:
+        """Set the session timer of a call to its next deadline."""
+        deadline = call.timer.next_timeout()
+        if deadline is None or call.usage.is_over or call.usage.id not in self._calls:
+            self.session_timers.cancel(call.usage.id)
+        else:
+            self.session_timers.set(call.usage.id, deadline)
+
+    def _stop_changes(self, call: Call, now: float) -> None:
+        """Let go of what we wanted of a call that is over; a re-INVITE that is under way gets a bounded time to end."""
+        call.timer.stop()
+        call.waiting.clear()
+        if call.own is not None and call.own.outgoing is not None:
+            self._stack.layer.cancelled(call.own.outgoing, now=now)
+        else:
+            call.own = None
+        self.session_timers.cancel(call.usage.id)
+        self.changes.cancel(call.usage.id)
 
     def _bind(self, usage: InviteUsage, dialog: Dialog) -> None:
         self._dialogs[dialog.id] = usage.id

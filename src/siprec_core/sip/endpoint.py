@@ -11,11 +11,13 @@ from siprec_core.machine import Outbox, earliest
 from siprec_core.sip.called import BUSY, CalledSide
 from siprec_core.sip.calling import CallingSide
 from siprec_core.sip.calls import CallTable, Stack
-from siprec_core.sip.endpoint_events import EndpointItem, EndpointOutput, MessageTraced, RequestId
+from siprec_core.sip.changing import ChangingSide
+from siprec_core.sip.endpoint_events import ChangeId, EndpointItem, EndpointOutput, MessageTraced, RequestId
 from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request
 from siprec_core.sip.outgoing import RequestSender
+from siprec_core.sip.rate import SourceRates
 from siprec_core.sip.transaction_layer import (
     AckArrived,
     Overloaded,
@@ -40,12 +42,17 @@ class SipEndpoint:
         self._transport = TransportLayer(limits=config.limits, strict=config.strict)
         self._items: Outbox[EndpointItem] = Outbox()
         self._now = 0.0
-        self._layer = TransactionLayer(self._transport, self._items, ids=ids, most=config.limits.server_transactions)
+        limits = config.limits
+        rates = SourceRates(rate=limits.requests_per_source, burst=limits.requests_burst, sources=limits.sources)
+        self._layer = TransactionLayer(
+            self._transport, self._items, ids=ids, most=limits.server_transactions, rates=rates
+        )
         sender = RequestSender(config, self._layer, ids=ids)
         stack = Stack(config, ids, self._transport, self._layer, sender, self._items)
         self._calls = CallTable(stack)
         self._called = CalledSide(stack, self._calls)
         self._calling = CallingSide(stack, self._calls)
+        self._changing = ChangingSide(stack, self._calls)
 
     # machine
 
@@ -76,6 +83,7 @@ class SipEndpoint:
         self._now = now
         self._layer.handle_timeout(now=now)
         self._calls.handle_timeout(now=now)
+        self._changing.handle_timeout(now=now)
 
     @property
     def calls(self) -> int:
@@ -133,12 +141,47 @@ class SipEndpoint:
 
     # calling side
 
-    def call(self, invite: Request, hop: Hop, *, local: Address, now: float) -> UsageId:
-        """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added."""
+    def call(self, invite: Request, hop: Hop, *, local: Address, description: bytes = b"", now: float) -> UsageId:
+        """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added.
+
+        `description` is the session description among the body.
+        """
         self._now = now
-        return self._calling.call(invite, hop, local=local, now=now)
+        return self._calling.call(invite, hop, local=local, description=description, now=now)
 
     # both
+
+    def change(
+        self,
+        usage: UsageId,
+        *,
+        body: bytes,
+        content_type: str,
+        disposition: str | None = None,
+        description: bytes = b"",
+        method: str | None = None,
+        now: float,
+    ) -> ChangeId:
+        """Send a re-INVITE or UPDATE within a call, now or after those before it.
+
+        `CallChanged` or `ChangeRefused` tells the outcome. `description` is the session description among `body`, empty
+        when there is none. Without `method` it is an UPDATE when the peer allows that, else a re-INVITE, which has to
+        have a description. Raises LocalProtocolError when the call does not stand or too many changes wait.
+        """
+        self._now = now
+        return self._changing.change(
+            usage,
+            body=body,
+            content_type=content_type,
+            disposition=disposition,
+            description=description,
+            method=method,
+            now=now,
+        )
+
+    def allows(self, usage: UsageId, method: str) -> bool:
+        """Tell whether the peer's latest Allow lists a method."""
+        return self._changing.allows(usage, method)
 
     def hang_up(self, usage: UsageId, *, now: float) -> None:
         """End a call in the way its state asks for: error response, CANCEL or BYE; nothing when it has ended."""
@@ -156,7 +199,11 @@ class SipEndpoint:
             case AckArrived():
                 self._called.receive_ack(arrival, now=now)
             case ResponseArrived():
-                self._calling.receive_response(arrival, now=now)
+                unsent = arrival.response is None and arrival.status == 503
+                if unsent and self._calls.fall_back(arrival.outgoing, now=now):
+                    return
+                if not self._changing.receive_response(arrival, now=now):
+                    self._calling.receive_response(arrival, now=now)
             case Overloaded(request=request, flow=flow):
                 self._called.answer_stateless(request, flow, BUSY, now=now)
             case Unreadable(request=request, flow=flow, error=error):

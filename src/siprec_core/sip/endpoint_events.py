@@ -12,13 +12,17 @@ from siprec_core.types import Flow
 __all__ = [
     "AckReceived",
     "CallAnswered",
+    "CallChanged",
     "CallEnded",
     "CallGone",
     "CallProgressed",
     "CallRefused",
+    "ChangeId",
+    "ChangeRefused",
     "EndpointEvent",
     "EndpointItem",
     "EndpointOutput",
+    "InfoReceived",
     "InviteReceived",
     "MessageRefused",
     "MessageTraced",
@@ -30,6 +34,9 @@ __all__ = [
 
 RequestId = NewType("RequestId", int)
 """Names a request outside dialogs that waits for the owner's answer."""
+
+ChangeId = NewType("ChangeId", int)
+"""Names a re-INVITE or UPDATE of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,40 @@ class AckReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InfoReceived:
+    """An INFO came within a call and was answered 200: its body is for the owner (RFC 6086 section 4.2.2)."""
+
+    usage: UsageId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallChanged:
+    """The peer took a re-INVITE or UPDATE of ours, refreshes of the session timer included."""
+
+    usage: UsageId
+    change: ChangeId
+    refresh: bool
+    """It was a refresh of the session timer, which the owner did not ask for."""
+    request: Request
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRefused:
+    """The peer refused a re-INVITE or UPDATE of ours, or was silent: the session is as before (RFC 3261 14.1)."""
+
+    usage: UsageId
+    change: ChangeId
+    refresh: bool
+    """As in `CallChanged`."""
+    request: Request | None
+    """None when it was never sent: the peer's own offer came first (491)."""
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallProgressed:
     """A 1xx to our INVITE came."""
 
@@ -107,7 +148,7 @@ class CallEnded:
 
     usage: UsageId
     reason: str
-    """`bye`, `local-bye`, `cancelled`, `rejected`, `timeout-ack`."""
+    """`bye`, `local-bye`, `cancelled`, `rejected`, `timeout-ack`, `session-timer`, `peer-gone`."""
     request: Request | None = None
 
 
@@ -134,6 +175,9 @@ EndpointEvent: TypeAlias = (
     | OfferWithdrawn
     | OptionsReceived
     | AckReceived
+    | InfoReceived
+    | CallChanged
+    | ChangeRefused
     | CallProgressed
     | CallAnswered
     | CallRefused

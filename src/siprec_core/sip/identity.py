@@ -9,6 +9,7 @@ from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Response
 from siprec_core.sip.reply import respond
+from siprec_core.sip.session_timer import DEFAULT_TIMERS, TimerPolicy
 from siprec_core.sip.transaction_layer import IncomingRequest
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uas import ACCEPTED_TYPES, ALLOWED, Refusal
@@ -30,6 +31,10 @@ class EndpointConfig:
     """Option tags of the Supported header field."""
     advertise: str | None = None
     """Host for Via and Contact in place of the local address (NAT)."""
+    timers: TimerPolicy = DEFAULT_TIMERS
+    """What we want of session timers (RFC 4028)."""
+    large_over_tcp: bool = False
+    """Send requests of more than 1,300 octets over TCP where UDP was chosen (RFC 3261 section 18.1.1)."""
     strict: bool = False
     """Refuse what is against the grammar instead of tolerating it."""
     limits: Limits = Limits()

@@ -1,5 +1,7 @@
 """Requests that an endpoint sends: INVITE, and ACK, BYE and CANCEL for its calls."""
 
+from dataclasses import replace
+
 from siprec_core.entropy import Ids
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.headers import Headers
@@ -7,7 +9,10 @@ from siprec_core.sip.identity import EndpointConfig, next_hop, via
 from siprec_core.sip.message import Request
 from siprec_core.sip.transaction_layer import OutgoingRequest, TransactionLayer
 from siprec_core.sip.transport import Hop
-from siprec_core.types import Address, Flow
+from siprec_core.types import Address, Flow, Transport
+
+_LARGE = 1_300 - 120
+"""Octets of a request, without its Via, up to which it fits an unknown path (RFC 3261 18.1.1)."""
 
 
 class RequestSender:
@@ -22,6 +27,28 @@ class RequestSender:
         self, request: Request, hop: Hop, *, local: Address, flow: Flow | None, owner: int | None, now: float
     ) -> OutgoingRequest:
         """Start a client transaction for `request` with a Via of ours and a fresh branch."""
+        if self._config.large_over_tcp and hop.transport is Transport.UDP and len(request.to_bytes()) > _LARGE:
+            # RFC 3261 18.1.1: a request "within 200 bytes of the path MTU, or [...] larger than 1300 bytes and the path
+            # MTU is unknown" MUST go over a transport with congestion control.
+            over_tcp = self._begin(
+                request, replace(hop, transport=Transport.TCP), local=local, flow=None, owner=owner, now=now
+            )
+            over_tcp.fallback = hop
+            return over_tcp
+        return self._begin(request, hop, local=local, flow=flow, owner=owner, now=now)
+
+    def fall_back(self, failed: OutgoingRequest, *, now: float) -> OutgoingRequest | None:
+        """Send a large request over UDP after all, when its connection could not be made (RFC 3261 18.1.1)."""
+        if failed.fallback is None or failed.heard:
+            return None
+        headers = failed.request.headers.copy()
+        headers.remove("Via")
+        again = Request(failed.request.method, failed.request.uri, headers, failed.request.body)
+        return self._begin(again, failed.fallback, local=failed.local, flow=None, owner=failed.owner, now=now)
+
+    def _begin(
+        self, request: Request, hop: Hop, *, local: Address, flow: Flow | None, owner: int | None, now: float
+    ) -> OutgoingRequest:
         request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
         return self._layer.start(request, hop, local=local, flow=flow, owner=owner, now=now)
 

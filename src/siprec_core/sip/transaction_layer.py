@@ -15,6 +15,7 @@ from siprec_core.sip.commands import FlowCommand, SendDatagram, SendStream
 from siprec_core.sip.matching import TransactionKey, client_key, server_key
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.parser import Malformed
+from siprec_core.sip.rate import SourceRates, Verdict
 from siprec_core.sip.reply import respond
 from siprec_core.sip.transaction import (
     ClientTransaction,
@@ -57,7 +58,7 @@ class IncomingRequest:
 class OutgoingRequest:
     """A request of ours, with its transaction and its path."""
 
-    __slots__ = ("flow", "hop", "key", "local", "machine", "owner", "request")
+    __slots__ = ("fallback", "flow", "heard", "hop", "key", "local", "machine", "owner", "request")
 
     def __init__(
         self, machine: ClientTransaction, *, hop: Hop, local: Address, flow: Flow | None, owner: int | None
@@ -66,6 +67,10 @@ class OutgoingRequest:
         self.key = client_key(machine.request)
         self.machine = machine
         self.hop = hop
+        self.fallback: Hop | None = None
+        """Where the request goes when this path fails before anything has come back (RFC 3261 18.1.1)."""
+        self.heard = False
+        """A response has come."""
         self.local = local
         self.flow = flow
         self.owner = owner
@@ -156,8 +161,17 @@ LayerOutput: TypeAlias = (
 class TransactionLayer:
     """All transactions of one endpoint."""
 
-    def __init__(self, transport: TransportLayer, outbox: Puts[LayerOutput], *, ids: Ids, most: int) -> None:
-        """Outputs go to `outbox`, which the user shares; `most` bounds the server transactions."""
+    def __init__(
+        self,
+        transport: TransportLayer,
+        outbox: Puts[LayerOutput],
+        *,
+        ids: Ids,
+        most: int,
+        rates: SourceRates | None = None,
+    ) -> None:
+        """Outputs go to `outbox`, which the user shares; `most` bounds the server transactions, `rates` new ones."""
+        self._rates = rates
         self.transport = transport
         self._ids = ids
         self._most = most
@@ -285,10 +299,18 @@ class TransactionLayer:
             self.trace(incoming.owner, received)
             incoming.machine.receive_request(message, now=now)
             self._drain_incoming(incoming, now)
-        elif len(self._incoming) >= self._most:
-            self._outbox.put(Overloaded(request=message, flow=received.flow))
-        else:
+        elif (verdict := self._admit(message, received.flow, now)) is Verdict.PASS:
             self._open(key, message, received, now)
+        elif verdict is Verdict.REFUSE:
+            self._outbox.put(Overloaded(request=message, flow=received.flow))
+
+    def _admit(self, request: Request, flow: Flow, now: float) -> Verdict:
+        """Tell what becomes of a new request before anything is kept of it; those within dialogs are not counted."""
+        if len(self._incoming) >= self._most:
+            return Verdict.REFUSE
+        if self._rates is None or ";tag=" in (request.headers.get("To") or "").lower():
+            return Verdict.PASS
+        return self._rates.take(flow.remote.host, now=now)
 
     def _open(self, key: TransactionKey, request: Request, received: Received, now: float) -> None:
         reliable = received.flow.transport.reliable
@@ -318,6 +340,7 @@ class TransactionLayer:
         if outgoing is None or len(response.headers.values("Via")) != 1:
             return
         outgoing.flow = received.flow
+        outgoing.heard = True
         self.trace(outgoing.owner, received)
         outgoing.machine.receive_response(response, now=now)
         self._drain_outgoing(outgoing, received.flow, now)

@@ -5,6 +5,7 @@ response or request belongs to, and opens one where none is. It answers by itsel
 keep-alives and messages that cannot be parsed.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import ip_address
@@ -25,6 +26,8 @@ from siprec_core.types import Address, Flow, FlowId, Transport
 
 _PENDING_SIZE = 256 * 1024
 """Octets kept for a connection that is still being opened."""
+_CRAWL_CHECK_SECONDS = 1.0
+"""How often an incomplete message is looked at, once it is old enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,21 @@ TransportOutput: TypeAlias = FlowCommand | Received | Refused | SendFailed
 
 class _Watch(Enum):
     INCOMPLETE = auto()
+    CRAWLING = auto()
     IDLE = auto()
 
 
 class _Connection:
     """One open connection."""
 
-    __slots__ = ("flow", "framer", "tokens", "users")
+    __slots__ = ("flow", "framer", "since", "tokens", "users")
 
     def __init__(self, flow: Flow, framer: MessageFramer) -> None:
         self.flow = flow
         self.framer = framer
         self.users = 0
+        self.since = 0.0
+        """When the first octet of the message came that is incomplete now."""
         self.tokens: set[str] = set()
 
 
@@ -103,6 +109,8 @@ class TransportLayer:
         self._connections: dict[FlowId, _Connection] = {}
         self._opening: dict[FlowId, _Opening] = {}
         self._by_remote: dict[tuple[Transport, Address], FlowId] = {}
+        self._accepted: Counter[str] = Counter()
+        """Connections that each address has opened to us."""
         self._timers: TimerQueue[tuple[_Watch, FlowId]] = TimerQueue()
         self._token_flows: dict[str, FlowId] = {}
         self._last_id = 0
@@ -123,8 +131,11 @@ class TransportLayer:
             connection = self._connections.get(due[1])
             if connection is None:
                 continue
-            if due[0] is _Watch.IDLE and connection.users:
+            if due[0] is _Watch.IDLE and (connection.users or connection.tokens):
+                # A dialog or a transaction uses it: however long it idles, it is not closed.
                 self._timers.set(due, now + self._limits.idle_stream_seconds)
+            elif due[0] is _Watch.CRAWLING and not self._crawls(connection, now):
+                self._timers.set(due, now + _CRAWL_CHECK_SECONDS)
             else:
                 self._close(connection)
 
@@ -142,6 +153,9 @@ class TransportLayer:
     def flow_opened(self, flow: Flow, *, now: float) -> None:
         """Take a connection: accepted by the driver, or opened for an `OpenFlow` of ours."""
         if flow.id is None or flow.id in self._connections:
+            return
+        if flow.id not in self._opening and not self._admits(flow):
+            self._outbox.put(CloseFlow(flow=flow))
             return
         connection = _Connection(flow, MessageFramer(self._limits, strict=self._strict))
         self._connections[flow.id] = connection
@@ -273,9 +287,26 @@ class TransportLayer:
         key = (_Watch.INCOMPLETE, flow_id)
         if not connection.framer.mid_message:
             self._timers.cancel(key)
+            self._timers.cancel((_Watch.CRAWLING, flow_id))
         elif progress or key not in self._timers:
             # The time runs from the first octet of the message that is incomplete now.
+            connection.since = now
             self._timers.set(key, now + self._limits.incomplete_message_seconds)
+            self._timers.set((_Watch.CRAWLING, flow_id), now + self._limits.slow_message_seconds)
+
+    def _crawls(self, connection: _Connection, now: float) -> bool:
+        """Tell whether the message that is arriving comes too slowly to be meant."""
+        return connection.framer.buffered_size < (now - connection.since) * self._limits.slow_message_rate
+
+    def _admits(self, flow: Flow) -> bool:
+        """Tell whether a connection of a peer's may stay, and count it; nothing is kept of one that may not."""
+        host = flow.remote.host
+        if len(self._connections) >= self._limits.connections:
+            return False
+        if self._accepted.get(host, 0) >= self._limits.connections_per_source:
+            return False
+        self._accepted[host] += 1
+        return True
 
     def _deliver(self, message: Request | Response, flow: Flow, raw: bytes) -> None:
         if isinstance(message, Request):
@@ -347,6 +378,10 @@ class TransportLayer:
         if flow.id is None:
             return
         self._connections.pop(flow.id, None)
+        if flow.id > 0:
+            self._accepted[flow.remote.host] -= 1
+            if self._accepted[flow.remote.host] <= 0:
+                del self._accepted[flow.remote.host]
         self._forget_remote(flow.transport, flow.remote, flow.id)
         for watch in _Watch:
             self._timers.cancel((watch, flow.id))

@@ -9,10 +9,15 @@ METHODS = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS UPDATE INFO PRACK SUBSCRIBE NOTIFY REFER MESSAGE PUBLISH REGISTER".split()  # noqa: SIM905
 )
 """Methods that RFCs define; any other is unknown to us (501, RFC 3261 21.5.2)."""
-ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE")
-"""Methods that we take (405 with Allow for the other known ones)."""
-ACCEPTED_TYPES = ("application/sdp", "application/rs-metadata+xml", "application/rs-metadata", "multipart/mixed")
-"""Body types that we understand (RFC 9806 section 2 and its predecessor's name)."""
+ALLOWED = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "PRACK")
+"""Methods that we take (405 with Allow for the other known ones).
+
+SUBSCRIBE is among the others: 489 (RFC 6665 section 4.2.1.1) is for notifiers that take SUBSCRIBE, but not that event.
+"""
+METADATA_TYPES = ("application/rs-metadata+xml", "application/rs-metadata")
+"""Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
+ACCEPTED_TYPES = ("application/sdp", *METADATA_TYPES, "multipart/mixed")
+"""Body types that we understand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,25 @@ def check_request(request: Request, *, understood: frozenset[str]) -> Refusal | 
         required = () if request.method in ("CANCEL", "ACK") else request.require
     except RemoteProtocolError as error:
         return refusal_of(error)
-    unknown = [tag for tag in required if tag not in understood]
+    # RFC 4028 9: session timers are part of this user agent, whoever builds on it.
+    unknown = [tag for tag in required if tag not in understood and tag != "timer"]
     if unknown:
         # RFC 3261 8.2.2.3: 420 "with an Unsupported header field listing" those not understood.
         return Refusal(420, headers=(("Unsupported", ", ".join(unknown)),))
     return None
+
+
+def carries_offer(request: Request) -> bool:
+    """Tell whether a body is or holds a session description; one of an unknown kind may."""
+    if not request.body:
+        return False
+    try:
+        content_type = request.content_type
+    except RemoteProtocolError:
+        return True
+    if content_type is None or content_type.media_type == "application/sdp":
+        return True
+    return content_type.type == "multipart" and b"application/sdp" in request.body.lower()
 
 
 def refusal_of(error: RemoteProtocolError) -> Refusal:

@@ -72,7 +72,7 @@ def test_a_rejected_call_is_over_when_its_ack_is_there(agent: Agent) -> None:
         (invite(to_tag="nobody"), 481),
         (request("OPTIONS", to_tag="nobody"), 481),
         (request("REGISTER"), 405),
-        (request("PRACK", to_tag="nobody"), 405),
+        (request("PUBLISH", to_tag="nobody"), 405),
         (request("BREW"), 501),
     ],
 )

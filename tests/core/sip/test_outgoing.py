@@ -1,5 +1,7 @@
 """Requests that an endpoint sends: Via, branch, path and what a CANCEL copies."""
 
+from dataclasses import replace
+
 import pytest
 
 from siprec_core.entropy import Ids
@@ -8,9 +10,11 @@ from siprec_core.machine import Outbox
 from siprec_core.sip.commands import SendDatagram
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.identity import EndpointConfig
+from siprec_core.sip.message import Request
 from siprec_core.sip.outgoing import RequestSender
 from siprec_core.sip.transaction_layer import LayerOutput, TransactionLayer
 from siprec_core.sip.transport import TransportLayer
+from siprec_core.types import Transport
 from tests.core.harness import entropy
 from tests.core.messages import field, read, request
 from tests.core.sip.endpoints import HOP, LOCAL, UDP
@@ -19,8 +23,14 @@ from tests.core.sip.endpoints import HOP, LOCAL, UDP
 class Bench:
     """A sender over a layer, with what it sent."""
 
-    def __init__(self, *, advertise: str | None = None) -> None:
-        config = EndpointConfig(product="siprec", feature_tag="+sip.src", understood=frozenset(), advertise=advertise)
+    def __init__(self, *, advertise: str | None = None, large_over_tcp: bool = False) -> None:
+        config = EndpointConfig(
+            product="siprec",
+            feature_tag="+sip.src",
+            understood=frozenset(),
+            advertise=advertise,
+            large_over_tcp=large_over_tcp,
+        )
         ids = Ids(entropy(4))
         self.outbox: Outbox[LayerOutput] = Outbox()
         transport = TransportLayer(limits=Limits())
@@ -77,3 +87,48 @@ def test_an_advertised_host_stands_in_the_via() -> None:
     bench = Bench(advertise="203.0.113.7")
     bench.sender.bye(bench.dialog, owner=None, now=0.0)
     assert field(bench.sent()[0].data, "Via").startswith("SIP/2.0/UDP 203.0.113.7:5060;")
+
+
+# RFC 3261 18.1.1 (3261-18.1.1-a)
+
+
+def large(size: int) -> Request:
+    message = read(request("INVITE", body="x" * size, content_type="application/sdp"))
+    message.headers.remove("Via")
+    return message
+
+
+@pytest.mark.parametrize(("size", "transport"), [(200, "UDP"), (1300, "TCP")])
+def test_large_requests_leave_over_tcp_where_that_is_wanted(size: int, transport: str) -> None:
+    bench = Bench(large_over_tcp=True)
+    outgoing = bench.sender.start(large(size), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    assert outgoing.request.top_via.transport == transport
+    assert (outgoing.fallback is None) is (transport == "UDP")
+
+
+def test_a_hop_that_is_tcp_or_a_caller_that_wants_udp_is_obeyed() -> None:
+    plain = Bench().sender.start(large(5000), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    assert plain.request.top_via.transport == "UDP"
+    over_tcp = replace(HOP, transport=Transport.TCP)
+    chosen = Bench(large_over_tcp=True).sender.start(large(5000), over_tcp, local=LOCAL, flow=None, owner=None, now=0.0)
+    assert chosen.fallback is None
+
+
+def test_udp_is_tried_when_the_connection_cannot_be_made() -> None:
+    bench = Bench(large_over_tcp=True)
+    failed = bench.sender.start(large(1300), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    again = bench.sender.fall_back(failed, now=0.0)
+    assert again is not None
+    (sent,) = bench.sent()
+    assert field(sent.data, "Via").startswith("SIP/2.0/UDP")
+    assert field(sent.data, "Via").count("branch") == 1
+    assert again.request.cseq == failed.request.cseq
+    assert again.request.top_via.branch != failed.request.top_via.branch
+    assert bench.sender.fall_back(again, now=0.0) is None, "there is no third path"
+
+
+def test_what_was_heard_of_over_tcp_is_not_sent_twice() -> None:
+    bench = Bench(large_over_tcp=True)
+    outgoing = bench.sender.start(large(1300), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    outgoing.heard = True
+    assert bench.sender.fall_back(outgoing, now=0.0) is None

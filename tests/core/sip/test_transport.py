@@ -388,7 +388,44 @@ def test_a_connection_that_a_dialog_uses_may_idle(layer: TransportLayer) -> None
     assert run(layer, 9000.0) == 5400.0
 
 
-def test_a_message_that_does_not_end_is_given_30_seconds_from_its_first_octet(layer: TransportLayer) -> None:
+def test_a_message_that_crawls_is_given_5_seconds() -> None:
+    """At least 32 octets a second on the average, from 5 s after the first octet on."""
+    layer = TransportLayer(limits=Limits())
+    layer.flow_opened(stream(), now=0.0)
+    octets = request("OPTIONS")
+    for second in range(5):
+        layer.receive_stream(stream(), octets[second : second + 1], now=10.0 + second)
+    assert run(layer, 100.0) == 15.0
+
+
+def test_a_message_that_is_slow_but_does_not_crawl_is_awaited() -> None:
+    layer = TransportLayer(limits=Limits())
+    layer.flow_opened(stream(), now=0.0)
+    octets = request("OPTIONS") + b" " * 10
+    pieces = [octets[start : start + 40] for start in range(0, len(octets), 40)]
+    for second, piece in enumerate(pieces):
+        layer.handle_timeout(now=10.0 + second)
+        layer.receive_stream(stream(), piece, now=10.0 + second)
+    assert "Received" in kinds(layer)
+
+
+def test_connections_of_one_source_are_limited_and_those_over_it_leave_nothing() -> None:
+    layer = TransportLayer(limits=Limits(connections_per_source=2))
+    flows = [stream(number) for number in range(1, 5)]
+    for flow in flows:
+        layer.flow_opened(flow, now=0.0)
+    assert [layer.is_open(flow) for flow in flows] == [True, True, False, False]
+    assert kinds(layer) == ["CloseFlow", "CloseFlow"]
+    layer.flow_failed(flows[0], "reset", now=0.0)
+    layer.flow_opened(flows[3], now=0.0)
+    assert layer.is_open(flows[3])
+    for flow in flows:
+        layer.flow_failed(flow, "reset", now=0.0)
+    assert not layer._accepted
+
+
+def test_a_message_that_does_not_end_is_given_30_seconds_from_its_first_octet() -> None:
+    layer = TransportLayer(limits=Limits(slow_message_rate=0))
     layer.flow_opened(stream(), now=0.0)
     octets = request("OPTIONS")
     for second in range(29):
@@ -396,7 +433,8 @@ def test_a_message_that_does_not_end_is_given_30_seconds_from_its_first_octet(la
     assert run(layer, 100.0) == 40.0
 
 
-def test_a_busy_connection_whose_pieces_always_end_within_a_message_lives(layer: TransportLayer) -> None:
+def test_a_busy_connection_whose_pieces_always_end_within_a_message_lives() -> None:
+    layer = TransportLayer(limits=Limits(slow_message_rate=0))
     layer.flow_opened(stream(), now=0.0)
     rest = b""
     for number in range(100):

@@ -3,7 +3,7 @@
 import pytest
 
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.sip.uas import ALLOWED, METHODS, Refusal, check_request, refusal_of
+from siprec_core.sip.uas import ALLOWED, METHODS, Refusal, carries_offer, check_request, refusal_of
 from tests.core.messages import read, request
 
 UNDERSTOOD = frozenset(("siprec",))
@@ -75,3 +75,25 @@ def test_a_refusal_names_the_fault_in_text_that_can_be_sent() -> None:
 
 def test_another_status_keeps_its_own_phrase() -> None:
     assert refusal_of(RemoteProtocolError("scheme", status_hint=416)) == Refusal(416)
+
+
+def test_timer_may_be_required_of_any_user_agent() -> None:
+    """4028-9-a."""
+    assert refused(request("INVITE", extra=["Require: timer, siprec"])) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "offers"),
+    [
+        ("", "", False),
+        ("v=0", "application/sdp", True),
+        ("v=0", "", True),
+        ("v=0", "nonsense", True),
+        ("<x/>", "application/rs-metadata+xml", False),
+        ("--b\r\nContent-Type: Application/SDP\r\n\r\nv=0\r\n--b--", "multipart/mixed;boundary=b", True),
+        ("--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--", "multipart/mixed;boundary=b", False),
+    ],
+)
+def test_offers_are_told_from_other_bodies(body: str, kind: str, offers: bool) -> None:
+    """3311-5.2-b."""
+    assert carries_offer(read(request("UPDATE", body=body, content_type=kind))) is offers

@@ -1,0 +1,155 @@
+"""The audio that a recording client sends: one sender for each stream that the server takes, in real time.
+
+A stream that is held keeps its SSRC, and its sequence numbers and timestamps go on where they would be, so that the
+recorder sees one source with a silence (RFC 3550 section 5.1).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from siprec_core.codecs.registry import encoder_for
+from siprec_core.entropy import Ids
+from siprec_core.errors import LocalProtocolError
+from siprec_core.machine import earliest
+from siprec_core.media.commands import SendMedia
+from siprec_core.media.sender import RtpSender
+from siprec_core.recording.call_events import AudioFinished
+from siprec_core.rtp.payload import PayloadFormat
+from siprec_core.sdp.formats import MediaFormat
+from siprec_core.sdp.offer import NegotiatedLine
+from siprec_core.types import Address, MediaId
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One stream, sending or held."""
+
+    media: MediaId
+    format: PayloadFormat
+    to: Address
+    ptime: int
+    ssrc: int
+    sequence_number: int
+    timestamp: int
+    sender: RtpSender
+    began: float | None = None
+    """When the first audio came."""
+    packets: int = 0
+    """RTP packets of senders before this one."""
+    held: bool = False
+    finishing: bool = False
+    finished: bool = False
+
+
+class ClientAudio:
+    """The streams of one client by label."""
+
+    __slots__ = ("_ids", "_streams")
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self._streams: dict[str, _Stream] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the streams that the server takes, held ones included."""
+        return tuple(self._streams)
+
+    def negotiated(self, label: str, media: MediaId, line: NegotiatedLine, *, ptime: int, now: float) -> None:
+        """Take what an answer, or the server's own offer, made of a stream; `ptime` is our wish in milliseconds."""
+        stream = self._streams.get(label)
+        # RFC 3264 7: the first format of the answer that we can use; events may stand before it.
+        chosen = next(filter(None, map(_encodable, line.formats)), None)
+        if not line.accepted:
+            self._streams.pop(label, None)
+        elif chosen is None or line.remote_rtp is None or not line.receives:
+            if stream is not None:
+                stream.held = True
+        elif stream is None:
+            self._open(label, media, chosen, line.remote_rtp, line.ptime or ptime)
+        elif stream.held or (stream.format, stream.to) != (chosen, line.remote_rtp):
+            stream.format, stream.to, stream.ptime = chosen, line.remote_rtp, line.ptime or ptime
+            self._go_on(stream, now)
+
+    def hold(self, label: str) -> None:
+        """Send nothing of a stream until it is negotiated again; audio that waits is dropped then."""
+        if label in self._streams:
+            self._streams[label].held = True
+
+    def add(self, label: str, pcm: bytes, *, now: float) -> None:
+        """Queue audio; that of a held stream is dropped. Raises LocalProtocolError for a stream not taken."""
+        stream = self._stream(label)
+        if stream.held:
+            return
+        if stream.began is None:
+            stream.began = now
+        stream.sender.add(pcm, now=now)
+
+    def finish(self, label: str, *, now: float) -> None:
+        """Take no more audio of a stream."""
+        stream = self._stream(label)
+        stream.finishing = True
+        stream.sender.finish(now=now)
+
+    def sample_rate(self, label: str) -> int:
+        """Give the PCM rate of a stream in hertz."""
+        return self._stream(label).sender.sample_rate
+
+    def next_timeout(self) -> float | None:
+        """Give the instant of the next packet."""
+        return earliest(*(each.sender.next_timeout() for each in self._streams.values() if not each.held))
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Send the packets whose time has come."""
+        for stream in self._streams.values():
+            if not stream.held:
+                stream.sender.handle_timeout(now=now)
+
+    def outputs(self) -> Iterator[SendMedia | AudioFinished]:
+        """Give what is to be sent, and what has come to its end."""
+        for label, stream in self._streams.items():
+            while not stream.held and (command := stream.sender.poll_output()) is not None:
+                yield command
+            if stream.finishing and not stream.finished and (stream.held or stream.sender.finished):
+                stream.finished = True
+                yield AudioFinished(label=label, packets=stream.packets + stream.sender.packets_sent)
+
+    def clear(self) -> None:
+        """Send nothing more."""
+        self._streams.clear()
+
+    def _stream(self, label: str) -> _Stream:
+        stream = self._streams.get(label)
+        if stream is None:
+            raise LocalProtocolError(f"the server takes no audio for label {label!r}")
+        return stream
+
+    def _open(self, label: str, media: MediaId, chosen: PayloadFormat, to: Address, ptime: int) -> None:
+        ssrc, first, timestamp = self._ids.ssrc(), self._ids.sequence_number(), self._ids.rtp_timestamp()
+        sender = RtpSender(media, chosen, to=to, ssrc=ssrc, sequence_number=first, timestamp=timestamp, ptime=ptime)
+        self._streams[label] = _Stream(media, chosen, to, ptime, ssrc, first, timestamp, sender)
+
+    def _go_on(self, stream: _Stream, now: float) -> None:
+        stream.held = False
+        stream.packets += stream.sender.packets_sent
+        elapsed = 0.0 if stream.began is None else now - stream.began
+        stream.sender = RtpSender(
+            stream.media,
+            stream.format,
+            to=stream.to,
+            ssrc=stream.ssrc,
+            sequence_number=(stream.sequence_number + stream.packets) & 0xFFFF,
+            timestamp=(stream.timestamp + round(elapsed * stream.format.clock_rate)) & 0xFFFF_FFFF,
+            ptime=stream.ptime,
+        )
+        if stream.finishing:
+            stream.sender.finish(now=now)
+
+
+def _encodable(offered: MediaFormat) -> PayloadFormat | None:
+    """Give a negotiated format as the sender wants it, None when we have no encoder for it."""
+    if encoder_for(offered.encoding, offered.clock_rate, offered.channels) is None:
+        return None
+    return PayloadFormat(
+        offered.payload_type, offered.encoding.upper(), offered.clock_rate, offered.channels, offered.fmtp or ""
+    )

@@ -1,0 +1,142 @@
+"""What a recording client has described, and what it still wants to change: holds, metadata, snapshots.
+
+Changes are sent one at a time. Each is put together when its turn comes, from what holds then: an offer made before the
+server's own would be made from what no longer holds.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from siprec_core.errors import LocalProtocolError
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import MetadataDocument
+from siprec_core.metadata.reader import read_metadata
+from siprec_core.metadata.state import MetadataState
+from siprec_core.metadata.writer import write_metadata
+from siprec_core.recording.hold import directed, with_directions
+from siprec_core.sdp.model import Direction, MediaDescription, SessionDescription
+from siprec_core.sdp.offer import NegotiatedAnswer, read_answer
+
+_MOST_WAITING = 32
+"""Changes that may wait for their turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One change that waits or is under way."""
+
+    metadata: bytes | None = None
+    """A document to send; None changes directions only."""
+    snapshot: bool = False
+    """Send the full snapshot as it is when the turn comes (RFC 7866 section 9.1)."""
+
+
+class ClientState:
+    """The description of a client's session, its metadata and its wishes."""
+
+    __slots__ = ("_limits", "_metadata", "_wishes", "current", "ours", "paused", "theirs")
+
+    def __init__(self, *, limits: Limits) -> None:
+        self._limits = limits
+        self._metadata = MetadataState(limits=limits)
+        self._wishes: deque[Wish] = deque()
+        self.current: Wish | None = None
+        """The change under way."""
+        self.ours: SessionDescription | None = None
+        """What we described last, and the server took."""
+        self.theirs: SessionDescription | None = None
+        """What the server described last."""
+        self.paused: set[str] = set()
+        """Labels that we hold."""
+
+    # wishes
+
+    def want(self, wish: Wish) -> None:
+        """Add a change; raises LocalProtocolError when too many wait."""
+        if len(self._wishes) >= _MOST_WAITING:
+            raise LocalProtocolError("too many changes wait for the server")
+        if wish.snapshot and wish in self._wishes:
+            return
+        self._wishes.append(wish)
+
+    def next_wish(self) -> Wish | None:
+        """Begin the next change; None while one is under way or when nothing is wanted."""
+        if self.current is not None or not self._wishes:
+            return None
+        self.current = self._wishes.popleft()
+        return self.current
+
+    def again(self) -> None:
+        """Put the change under way back to the front: the server's own offer came first."""
+        if self.current is not None:
+            self._wishes.appendleft(self.current)
+            self.current = None
+
+    def refused(self) -> None:
+        """Take the refusal of the change under way: what we hold is what the server took (RFC 3261 14.1)."""
+        self.current = None
+        if self.ours is not None and not self._wishes:
+            self.paused = {
+                line.label for line in self.ours.media if line.label is not None and line.direction == "inactive"
+            } & self.paused
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not answered yet."""
+        return len(self._wishes) + (self.current is not None)
+
+    # metadata
+
+    def told(self, metadata: bytes, *, unix_ns: int) -> None:
+        """Take note of a document that the server has."""
+        document = read_metadata(metadata, limits=self._limits).document
+        if isinstance(document, MetadataDocument):
+            self._metadata.apply(document, unix_ns)
+
+    def snapshot(self) -> bytes:
+        """Write everything that the server was told, as one complete document."""
+        return write_metadata(self._metadata.snapshot())
+
+    def needs_offer(self, metadata: bytes) -> bool:
+        """Tell whether a document refers to labels: their offer then travels with it (RFC 7866 section 9.1)."""
+        document = read_metadata(metadata, limits=self._limits).document
+        return isinstance(document, MetadataDocument) and any(each.label for each in document.streams)
+
+    # descriptions
+
+    def offer(self) -> SessionDescription:
+        """Give our description with the directions that we want now; raises LocalProtocolError before the first."""
+        if self.ours is None:
+            raise LocalProtocolError("the client has not offered anything yet")
+        return with_directions(self.ours, self._wanted)
+
+    def answer(self, offer: SessionDescription) -> SessionDescription | None:
+        """Answer an offer of the server's; None for one that has fewer lines than the session (RFC 3264 section 8).
+
+        A line that it adds is refused: a recorder "MUST NOT" add streams (RFC 7866 section 7.2).
+        """
+        if self.ours is None or len(offer.media) < len(self.ours.media):
+            return None
+        known = zip(self.ours.media, offer.media, strict=False)
+        lines = [self._answered(ours, theirs, offer) for ours, theirs in known]
+        added = offer.media[len(lines) :]
+        lines += [MediaDescription(line.media, 0, line.protocol, line.formats, ()) for line in added]
+        return replace(self.ours, media=tuple(lines)).continuing(self.ours)
+
+    def agree(self, ours: SessionDescription, theirs: SessionDescription) -> NegotiatedAnswer:
+        """Take both descriptions of an exchange that is complete, whoever offered."""
+        previous, self.ours, self.theirs = self.theirs, ours, theirs
+        return read_answer(ours, theirs, previous=previous)
+
+    def _wanted(self, _index: int, line: MediaDescription) -> Direction:
+        return "inactive" if line.label in self.paused else "sendonly"
+
+    def _answered(
+        self, ours: MediaDescription, theirs: MediaDescription, offer: SessionDescription
+    ) -> MediaDescription:
+        if theirs.port == 0 or ours.port == 0:
+            label = tuple(attribute for attribute in ours.attributes if attribute.name == "label")
+            return MediaDescription(theirs.media, 0, theirs.protocol, theirs.formats, label)
+        receives = offer.direction_of(theirs) in ("recvonly", "sendrecv") and ours.label not in self.paused
+        direction: Direction = "sendonly" if receives else "inactive"
+        return directed(ours, direction)

@@ -1,0 +1,104 @@
+"""What a client has described and what it wants: wishes in turn, answers to the server's offers, snapshots."""
+
+import pytest
+
+from siprec_core.errors import LocalProtocolError
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import MetadataDocument
+from siprec_core.metadata.reader import read_metadata
+from siprec_core.recording.client_state import ClientState, Wish
+from tests.core.messages import METADATA, OFFER
+from tests.core.recording.test_hold import ANSWER, description, directions
+
+
+@pytest.fixture
+def state() -> ClientState:
+    state = ClientState(limits=Limits())
+    state.agree(description(OFFER), description(ANSWER))
+    return state
+
+
+def test_wishes_come_one_at_a_time_and_in_order(state: ClientState) -> None:
+    first, second = Wish(metadata=b"1"), Wish(metadata=b"2")
+    state.want(first)
+    state.want(second)
+    assert state.next_wish() == first
+    assert state.next_wish() is None
+    assert state.waiting == 2
+    state.again()
+    assert state.next_wish() == first
+    state.current = None
+    assert state.next_wish() == second
+
+
+def test_wishes_are_bounded_and_one_snapshot_is_enough(state: ClientState) -> None:
+    for _ in range(100):
+        state.want(Wish(snapshot=True))
+    assert state.waiting == 1
+    for _ in range(31):
+        state.want(Wish())
+    with pytest.raises(LocalProtocolError):
+        state.want(Wish())
+
+
+def test_offers_follow_what_is_paused(state: ClientState) -> None:
+    state.paused.add("2")
+    offer = state.offer()
+    assert directions(offer) == ["sendonly", "inactive"]
+    assert offer.origin.version == 2
+    with pytest.raises(LocalProtocolError):
+        ClientState(limits=Limits()).offer()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("recvonly", "sendonly"), ("sendrecv", "sendonly"), ("inactive", "inactive"), ("sendonly", "inactive")],
+)
+def test_the_servers_offers_are_answered(state: ClientState, theirs: str, ours: str) -> None:
+    answer = state.answer(description(ANSWER.replace("recvonly", theirs, 1)))
+    assert answer is not None
+    assert directions(answer) == [ours, "sendonly"]
+
+
+def test_what_we_hold_stays_held_in_answers(state: ClientState) -> None:
+    state.paused.add("1")
+    answer = state.answer(description(ANSWER))
+    assert answer is not None
+    assert directions(answer) == ["inactive", "sendonly"]
+
+
+def test_lines_that_are_dropped_or_added_get_port_0_and_missing_ones_no_answer(state: ClientState) -> None:
+    """7866-7.2-c, 7866-7.2-d."""
+    dropped = state.answer(description(ANSWER.replace("41000", "0")))
+    assert dropped is not None
+    assert [line.port for line in dropped.media] == [0, 41002]
+    added = state.answer(description(ANSWER + "m=audio 9000 RTP/AVP 0\r\n"))
+    assert added is not None
+    assert [line.port for line in added.media] == [41000, 41002, 0]
+    assert state.answer(description(ANSWER.partition("m=audio 41002")[0])) is None
+
+
+def test_a_refusal_takes_a_hold_back(state: ClientState) -> None:
+    state.paused.add("1")
+    state.want(Wish())
+    state.next_wish()
+    state.refused()
+    assert state.paused == set()
+    assert state.waiting == 0
+
+
+def test_the_snapshot_is_everything_that_was_told(state: ClientState) -> None:
+    """7866-9.1-h."""
+    state.told(METADATA.encode(), unix_ns=0)
+    state.told(b"no metadata", unix_ns=0)
+    document = read_metadata(state.snapshot(), limits=Limits()).document
+    assert isinstance(document, MetadataDocument)
+    assert document.is_complete
+    assert {each.label for each in document.streams} == {"1", "2"}
+
+
+def test_documents_with_labels_need_their_offer(state: ClientState) -> None:
+    """7866-9.1-e."""
+    assert state.needs_offer(METADATA.encode())
+    assert not state.needs_offer(b"<recording xmlns='urn:ietf:params:xml:ns:recording:1'/>")
+    assert not state.needs_offer(b"garbage")

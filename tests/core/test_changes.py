@@ -1,0 +1,434 @@
+"""Server and client change a session that stands: hold, resume, metadata, snapshots, session timers, INFO."""
+
+import json
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siprec_core.client import ChangeOutcome
+from siprec_core.errors import LocalProtocolError
+from siprec_core.limits import Limits
+from siprec_core.metadata.model import DataMode, MetadataDocument, Participant, Session
+from siprec_core.recording.call import ClientConfig
+from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
+from siprec_core.recording.events import (
+    FindingRaised,
+    MetadataUpdated,
+    SessionEnded,
+    SessionEstablished,
+    StreamsChanged,
+)
+from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.replay import Replay
+from siprec_core.types import SessionId, Transport
+from tests.core.harness import Pair, Wire
+from tests.core.messages import METADATA, OFFER, body, field, invite, request, response_to, status, tag
+from tests.core.sip.endpoints import is_empty
+from tests.core.sip.test_changing import UPDATE_ALLOWED
+
+SECOND = bytes(16_000)
+PARTIAL = METADATA.replace("complete", "partial")
+
+
+def established(pair: Pair) -> SessionId:
+    pair.call("1", "2")
+    pair.run(1.0)
+    return pair.server.of(SessionEstablished)[0].session
+
+
+def timeline(pair: Pair, session: SessionId) -> list[str]:
+    report = json.loads(pair.recorder._sessions[session].account.report("active").to_bytes())
+    return [entry["event"] for entry in report["timeline"]]
+
+
+def origin(message: bytes) -> list[str]:
+    return next(line for line in body(message).splitlines() if line.startswith("o=")).split()
+
+
+# the server's side
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_the_server_pauses_and_resumes(transport: Transport) -> None:
+    """7866-7.2-a, 7866-6.1.1-a, 7866-6.2-b, 3264 section 8."""
+    pair = Pair(transport=transport)
+    session = established(pair)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.recorder.pause(session, now=pair.now)
+    with pytest.raises(LocalProtocolError):
+        pair.recorder.pause(session, now=pair.now)
+    pair.run(0.5)
+    (offer,) = pair.server.messages(b"INVITE")
+    assert "a=inactive" in body(offer)
+    assert "a=recvonly" not in body(offer)
+    assert "+sip.srs" in field(offer, "Contact")
+    answer = pair.client.messages(b"SIP/2.0 200")[-1]
+    assert "+sip.src" in field(answer, "Contact")
+    assert body(answer).count("a=inactive") == 2
+    sent = len(pair.client.sent_media)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.run(2.0)
+    assert len(pair.client.sent_media) == sent, "held"
+    assert timeline(pair, session).count("stream-held") == 2
+    pair.recorder.resume(session, now=pair.now)
+    pair.run(0.5)
+    assert timeline(pair, session).count("stream-resumed") == 2
+    assert len(pair.server.of(StreamsChanged)) == 2
+    resumed = pair.server.messages(b"INVITE")[-1]
+    assert int(origin(resumed)[2]) == int(origin(offer)[2]) + 1
+    assert origin(resumed)[1] == origin(offer)[1]
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.run(2.0)
+    assert len(pair.client.sent_media) > sent
+    with pytest.raises(LocalProtocolError):
+        pair.recorder.resume(session, now=pair.now)
+
+
+def test_one_source_goes_on_after_a_hold() -> None:
+    pair = Pair()
+    session = established(pair)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.run(1.5)
+    pair.recorder.pause(session, now=pair.now)
+    pair.run(3.0)
+    pair.recorder.resume(session, now=pair.now)
+    pair.run(0.5)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.run(2.0)
+    headers = [each.data[:12] for each in pair.client.sent_media]
+    assert len({header[8:] for header in headers}) == 1, "one SSRC"
+    numbers = [int.from_bytes(header[2:4], "big") for header in headers]
+    assert [(after - before) & 0xFFFF for before, after in pairwise(numbers)] == [1] * 99
+
+
+def test_a_refused_pause_leaves_the_session_and_can_be_tried_again() -> None:
+    pair = Pair(wire=Wire(drop=lambda data: data.startswith(b"INVITE") and b"+sip.srs" in data))
+    session = established(pair)
+    pair.recorder.pause(session, now=pair.now)
+    pair.run(0.1)
+    sent = pair.server.messages(b"INVITE")[-1]
+    pair.inject(response_to(sent, 488))
+    assert [each.finding.code for each in pair.server.of(FindingRaised)][-1] == "change-refused"
+    assert not pair.recorder._sessions[session].paused
+    pair.recorder.pause(session, now=pair.now)
+
+
+def test_a_pause_that_meets_a_re_invite_of_the_client_comes_through() -> None:
+    """7866-7.2-f, 3261-14.1-c."""
+    pair = Pair()
+    session = established(pair)
+    pair.recorder.pause(session, now=pair.now)
+    pair.caller.pause("1", now=pair.now)
+    pair.run(10.0)
+    assert pair.recorder._sessions[session].paused
+    assert pair.caller.changes_waiting == 0
+    report = json.loads(pair.recorder._sessions[session].account.report("active").to_bytes())
+    assert [stream["direction"] for stream in report["streams"]] == ["inactive", "inactive"]
+    pair.recorder.resume(session, now=pair.now)
+    pair.run(5.0)
+    pair.caller.send_audio("2", SECOND, now=pair.now)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    sent = len(pair.client.sent_media)
+    pair.run(3.0)
+    assert len(pair.client.sent_media) == sent + 50, "stream 2 alone goes on"
+
+
+def test_a_snapshot_is_asked_for_by_update_and_met_at_once() -> None:
+    """7866-9.2-b to 7866-9.2-f, 7866-9.1-h."""
+    pair = Pair()
+    session = established(pair)
+    before = len(pair.server.of(MetadataUpdated))
+    pair.recorder.request_snapshot(session, reason="just <asking>", now=pair.now)
+    pair.run(1.0)
+    (asked,) = pair.server.messages(b"UPDATE")
+    assert field(asked, "Content-Disposition") == "recording-session"
+    assert field(asked, "Content-Type") == "application/rs-metadata+xml"
+    assert "<requestsnapshot" in body(asked)
+    assert "m=audio" not in body(asked)
+    updates = pair.server.of(MetadataUpdated)[before:]
+    assert [update.complete for update in updates] == [True]
+    assert len(pair.client.messages(b"UPDATE") + pair.client.messages(b"INVITE")[1:]) == 1, "a transaction of its own"
+
+
+def alone() -> Pair:
+    """Give a server whose client is written by hand: what it sends reaches nobody."""
+    return Pair(wire=Wire(drop=lambda data: True))
+
+
+def inject_call(pair: Pair, *extra: str, metadata: str = PARTIAL) -> str:
+    pair.inject(invite(metadata=metadata, extra=extra))
+    ours = tag(pair.server.sent[-1])
+    pair.inject(request("ACK", to_tag=ours, branch="z9hG4bK-ack"))
+    pair.run(3.0)
+    return ours
+
+
+def test_partial_metadata_before_any_snapshot_is_asked_about_and_not_for_ever() -> None:
+    """7866-9.2-h: with a guard against a client that never mends."""
+    pair = alone()
+    ours = inject_call(pair, UPDATE_ALLOWED)
+    for number in range(2, 12):
+        asked = pair.server.messages(b"UPDATE")[-1]
+        pair.inject(response_to(asked, 200, to_tag=None))
+        document = METADATA if number % 2 else PARTIAL.replace('c2Vzc2lvbi1vbmUtaWQ="><', f'bm90aGluZw{number}=="><')
+        pair.inject(invite(method="UPDATE", offer=None, metadata=document, cseq=number, to_tag=ours))
+        pair.run(3.0)
+    assert len({field(each, "CSeq") for each in pair.server.messages(b"UPDATE")}) == 3
+    assert len(pair.recorder.sessions()) == 1
+
+
+def test_without_update_nothing_is_asked() -> None:
+    """7866-9.2-g."""
+    pair = alone()
+    inject_call(pair)
+    assert not pair.server.messages(b"UPDATE")
+    assert "snapshot-not-possible" in [each.finding.code for each in pair.server.of(FindingRaised)]
+    session = pair.server.of(SessionEstablished)[0].session
+    with pytest.raises(LocalProtocolError):
+        pair.recorder.request_snapshot(session, now=pair.now)
+
+
+def test_the_offer_of_a_200_is_answered_in_the_ack() -> None:
+    """3261-13.2.1-a, 7866-7.2-d: a re-INVITE without offer gets ours, with exactly the lines that are there."""
+    pair = alone()
+    ours = inject_call(pair, metadata=METADATA)
+    pair.inject(invite(offer=None, metadata=None, cseq=2, to_tag=ours))
+    offer = pair.server.sent[-1]
+    assert status(offer) == 200
+    assert body(offer).count("m=audio") == 2
+    moved = OFFER.replace("41002", "0").replace("41000", "42000").replace("100 1", "100 2")
+    pair.inject(request("ACK", cseq=2, to_tag=ours, branch="z9hG4bK-2", body=moved, content_type="application/sdp"))
+    session = pair.server.of(SessionEstablished)[0].session
+    report = json.loads(pair.recorder._sessions[session].account.report("active").to_bytes())
+    assert report["streams"][0]["remote"]["port"] == 42000
+    assert "stream-removed" in timeline(pair, session)
+
+
+@pytest.mark.parametrize("answer", ["", "v=0\r\nm=audio 1 RTP/AVP 0\r\n", "garbage"])
+def test_an_ack_without_a_usable_answer_changes_nothing(answer: str) -> None:
+    pair = alone()
+    ours = inject_call(pair, metadata=METADATA)
+    pair.inject(invite(offer=None, metadata=None, cseq=2, to_tag=ours))
+    kind = "application/sdp" if answer else ""
+    pair.inject(request("ACK", cseq=2, to_tag=ours, branch="z9hG4bK-2", body=answer, content_type=kind))
+    assert len(pair.recorder.sessions()) == 1
+    assert not pair.server.of(StreamsChanged)
+    assert pair.server.of(FindingRaised)
+
+
+def test_info_brings_digits_and_metadata() -> None:
+    """6086-4-a."""
+    pair = alone()
+    ours = inject_call(pair, metadata=METADATA)
+    digit = request("INFO", cseq=2, to_tag=ours, body="Signal=7\r\nDuration=90", content_type="application/dtmf-relay")
+    pair.inject(digit)
+    session = pair.server.of(SessionEstablished)[0].session
+    assert "dtmf" in timeline(pair, session)
+    pair.inject(invite(method="INFO", offer=None, metadata=METADATA, cseq=3, to_tag=ours, require=None))
+    assert status(pair.server.sent[-1]) == 415, "only one body, of a known type"
+    told = request("INFO", cseq=4, to_tag=ours, body=METADATA, content_type="application/rs-metadata+xml")
+    pair.inject(told)
+    assert len(pair.server.of(MetadataUpdated)) == 2
+
+
+# the client's side
+
+
+def test_the_client_pauses_and_resumes_one_stream() -> None:
+    """7866-7.1.1-e."""
+    pair = Pair()
+    session = established(pair)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.caller.pause("1", now=pair.now)
+    pair.caller.pause("1", now=pair.now)
+    pair.run(2.0)
+    (_, held) = pair.client.messages(b"INVITE")
+    assert body(held).count("a=inactive") == 1
+    assert body(held).count("a=sendonly") == 1
+    assert "+sip.src" in field(held, "Contact")
+    assert pair.caller.last_change is not None
+    assert pair.caller.last_change.status == 200
+    assert len(pair.client.sent_media) == 1, "the first packet left with the audio"
+    pair.caller.resume("1", now=pair.now)
+    pair.run(1.0)
+    pair.caller.send_audio("1", SECOND, now=pair.now)
+    pair.run(2.0)
+    assert len(pair.client.sent_media) == 51
+    events = timeline(pair, session)
+    assert (events.count("stream-held"), events.count("stream-resumed")) == (1, 1)
+    with pytest.raises(LocalProtocolError):
+        pair.caller.pause("9", now=pair.now)
+
+
+def test_metadata_with_labels_travels_with_its_offer_and_without_by_update() -> None:
+    """7866-9.1-b, 7866-9.1-e, 7866-9.1-f."""
+    pair = Pair()
+    established(pair)
+    pair.caller.update_metadata(METADATA.encode(), now=pair.now)
+    pair.run(0.5)
+    update = pair.client.messages(b"UPDATE")[-1]
+    assert field(update, "Content-Type").startswith("multipart/mixed")
+    stop = MetadataDocument(
+        datamode=DataMode.PARTIAL,
+        sessions=(Session("c2Vzc2lvbi1vbmUtaWQ="),),
+        participants=(Participant("cGFydGljaXBhbnQtMg=="),),
+    )
+    pair.caller.update_metadata(stop, now=pair.now)
+    pair.run(0.5)
+    bare = pair.client.messages(b"UPDATE")[-1]
+    assert field(bare, "Content-Type") == "application/rs-metadata+xml"
+    assert field(bare, "Content-Disposition") == "recording-session"
+    assert isinstance(pair.caller.last_change, ChangeOutcome)
+    assert [update.complete for update in pair.server.of(MetadataUpdated)] == [True, True, False]
+
+
+def test_nothing_can_be_changed_before_and_after_the_call() -> None:
+    pair = Pair()
+    with pytest.raises(LocalProtocolError):
+        pair.caller.update_metadata(METADATA.encode(), now=0.0)
+    established(pair)
+    pair.caller.stop(now=pair.now)
+    pair.run(1.0)
+    with pytest.raises(LocalProtocolError):
+        pair.caller.pause("1", now=pair.now)
+    with pytest.raises(LocalProtocolError):
+        pair.caller.update_metadata(METADATA.encode(), now=pair.now)
+
+
+# session timers
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_two_hours_of_refreshes_take_a_moment(side: str) -> None:
+    """4028-10-a, either side asking."""
+    pair = Pair(
+        config=ServerConfig(session_timer=side == "server", session_expires=600),
+        client_config=ClientConfig(session_timer=side == "client"),
+    )
+    session = established(pair)
+    assert field(pair.server.messages(b"SIP/2.0 200")[0], "Session-Expires").startswith("600;")
+    pair.run(7200.0)
+    assert session in pair.recorder.sessions()
+    refreshes = pair.client.messages(b"UPDATE") + pair.server.messages(b"UPDATE")
+    assert 23 <= len(refreshes) <= 25
+    pair.caller.stop(now=pair.now)
+    pair.run(60.0)
+    assert pair.server.of(SessionEnded)[0].reason == "bye"
+    assert pair.recorder.next_timeout() is None
+    assert pair.caller.next_timeout() is None
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_a_silent_peer_is_noticed(side: str) -> None:
+    """4028-10-a: the only standard way to notice a dead client when no media flows."""
+    wire = Wire()
+    pair = Pair(
+        config=ServerConfig(session_timer=side == "server"),
+        client_config=ClientConfig(session_timer=side == "client", session_expires=120),
+        wire=wire,
+    )
+    established(pair)
+    wire.drop = lambda data: True
+    pair.run(3600.0)
+    assert [event.reason for event in pair.server.of(SessionEnded)] == ["session-timer"]
+    assert [event.reason for event in pair.client.of(RecordingEnded)] == ["session-timer"]
+
+
+def test_a_422_makes_the_client_call_again() -> None:
+    """4028-7-a: the same Call-ID, the Min-SE of the server, one CSeq higher."""
+    pair = Pair(config=ServerConfig(min_se=900), client_config=ClientConfig(session_timer=True, session_expires=300))
+    established(pair)
+    first, second = pair.client.messages(b"INVITE")
+    assert field(first, "Call-ID") == field(second, "Call-ID")
+    assert field(second, "CSeq") == "2 INVITE"
+    assert field(second, "Session-Expires").startswith("900")
+    assert field(second, "Min-SE") == "900"
+    assert len(pair.client.of(RecordingAnswered)) == 1
+
+
+def test_large_requests_take_tcp_where_that_is_configured() -> None:
+    """3261-18.1.1-a."""
+    pair = Pair(client_config=ClientConfig(large_over_tcp=True))
+    session = established(pair)
+    (sent,) = pair.client.messages(b"INVITE")
+    assert len(sent) > 1_300
+    assert field(sent, "Via").startswith("SIP/2.0/TCP")
+    assert pair.recorder.sessions()[session].transport is Transport.TCP
+    pair.caller.stop(now=pair.now)
+    pair.run(1.0)
+    assert pair.client.of(RecordingEnded)
+
+
+# whatever happens on the way
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["pause", "resume", "snapshot", "hold", "go-on", "metadata", "audio"]),
+            st.floats(0.0, 3.0),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 1000),
+    st.sampled_from([0.0, 0.1, 0.3]),
+)
+def test_any_run_over_a_bad_wire_ends_in_agreement(steps: list[tuple[str, float]], seed: int, loss: float) -> None:
+    """Loss, duplication and reordering: both sides agree in the end, and nothing is left."""
+    wire = Wire(seed=seed)
+    pair = Pair(client_config=ClientConfig(session_timer=True), wire=wire)
+    session = established(pair)
+    wire.loss, wire.duplicate, wire.jitter = loss, loss, 0.3 if loss else 0.0
+    acts = {
+        "pause": lambda: pair.recorder.pause(session, now=pair.now),
+        "resume": lambda: pair.recorder.resume(session, now=pair.now),
+        "snapshot": lambda: pair.recorder.request_snapshot(session, now=pair.now),
+        "hold": lambda: pair.caller.pause("1", now=pair.now),
+        "go-on": lambda: pair.caller.resume("1", now=pair.now),
+        "metadata": lambda: pair.caller.update_metadata(METADATA.encode(), now=pair.now),
+        "audio": lambda: pair.caller.send_audio("2", SECOND, now=pair.now),
+    }
+    for name, seconds in steps:
+        with suppress(LocalProtocolError):
+            acts[name]()
+        pair.run(seconds)
+    wire.loss = wire.duplicate = wire.jitter = 0.0
+    pair.run(200.0)
+    assert pair.caller.changes_waiting == 0
+    recording = pair.recorder._sessions.get(session)
+    if recording is not None and recording._answered is not None:
+        ours, theirs = pair.caller._state.ours, pair.caller._state.theirs
+        assert ours is not None
+        assert theirs is not None
+        assert ours.to_bytes() == recording._answered.offer.to_bytes()
+        assert theirs.to_bytes() == recording._answered.answer.to_bytes()
+    pair.caller.stop(now=pair.now)
+    pair.run(200.0)
+    assert not pair.recorder.sessions()
+    assert is_empty(pair.recorder._endpoint)
+    assert is_empty(pair.caller._endpoint)
+
+
+def test_digits_told_by_info_are_in_the_replay() -> None:
+    pair = Pair()
+    pair.inject(invite())
+    to_tag = tag(pair.server.sent[-1])
+    pair.inject(request("ACK", to_tag=to_tag, branch="z9hG4bK-ack"))
+    for cseq, (kind, text) in enumerate(
+        (("application/dtmf-relay", "Signal=5\r\nDuration=160"), ("text/plain", "7")), 2
+    ):
+        pair.inject(request("INFO", cseq=cseq, to_tag=to_tag, body=text, content_type=kind))
+    pair.inject(request("BYE", cseq=9, to_tag=to_tag))
+    assert [status(data) for data in pair.server.sent[-3:]] == [200, 415, 200]
+    replay = Replay(limits=Limits())
+    replay.receive(next(data for name, data in pair.server.files.items() if name.endswith("journal.pcapng")))
+    replay.end_of_file()
+    while replay.poll() is not None:
+        pass
+    assert replay.account is not None
+    digits = [entry for entry in replay.account.report("completed").timeline if entry["event"] == "dtmf"]
+    assert [(entry["digit"], entry["source"], entry["duration"]) for entry in digits] == [("5", "info", 0.16)]
