@@ -14,7 +14,7 @@ from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call import CallSpec, ClientConfig, metadata_of
+from siprec_core.recording.call import CallSpec, ClientConfig, address_of_record, metadata_of
 from siprec_core.recording.call_events import (
     CallEvent,
     RecordingAnswered,
@@ -268,7 +268,7 @@ class RecordingClient:
         headers = Headers()
         headers.add("Max-Forwards", "70")
         headers.add("From", f"<{spec.from_uri}>;tag={self._ids.tag()}")
-        headers.add("To", f"<{spec.uri}>")
+        headers.add("To", f"<{address_of_record(spec.uri)}>")
         headers.add("Call-ID", self._ids.call_id())
         headers.add("CSeq", "1 INVITE")
         # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.

@@ -111,6 +111,13 @@ SESSION_CODES = (
         "correct boundary, delimiters and transfer encodings",
     ),
     FindingCode(
+        "metadata-disposition",
+        _W,
+        "RFC 7866 9",
+        "the metadata has no Content-Disposition: recording-session",
+        "let the client mark its metadata with Content-Disposition: recording-session",
+    ),
+    FindingCode(
         "file-unknown", _E, "", "the file is nothing that can be decoded", "give one message or capture a file"
     ),
     FindingCode(

@@ -1,9 +1,10 @@
 """What a recording client (SRC) calls with: the streams, the people, and the metadata document that tells of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from siprec_core.clock import format_instant
 from siprec_core.entropy import Ids
+from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import (
     DataMode,
@@ -19,7 +20,9 @@ from siprec_core.metadata.model import (
 )
 from siprec_core.metadata.times import Instant
 from siprec_core.sdp.formats import MediaFormat
+from siprec_core.sip.parameters import Parameters
 from siprec_core.sip.transport import Hop
+from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address
 
 DEFAULT_FORMATS = (MediaFormat(0, "PCMU", 8000), MediaFormat(8, "PCMA", 8000))
@@ -105,3 +108,12 @@ def metadata_of(spec: CallSpec, *, ids: Ids, unix_ns: int) -> MetadataDocument:
             for _, person, sent in people
         ),
     )
+
+
+def address_of_record(uri: str) -> str:
+    """Give a URI without what RFC 3261 section 19.1.1 forbids in To: port, transport and the like."""
+    try:
+        parsed = SipUri.parse(uri)
+    except RemoteProtocolError:
+        return uri
+    return str(replace(parsed, port=None, parameters=Parameters(), headers=None))

@@ -135,6 +135,8 @@ class _Reading:
         if self.metadata_raw:
             self.findings.append(finding("body-second-metadata", "body"))
             return
+        if part.disposition is None or part.disposition.type != "recording-session":
+            self.findings.append(finding("metadata-disposition", "Content-Disposition"))
         self.metadata_raw = part.decoded()
         self.metadata_type = part.content_type.media_type
         charset = part.content_type.parameters.get("charset")

@@ -1,5 +1,6 @@
 """The metadata that a recording client tells of its call."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +9,7 @@ from siprec_core.limits import Limits
 from siprec_core.metadata.model import DataMode, MetadataDocument
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call import CallSpec, StreamSpec, metadata_of
+from siprec_core.recording.call import CallSpec, StreamSpec, address_of_record, metadata_of
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Transport
 from tests.core.harness import entropy
@@ -63,3 +64,16 @@ def test_what_is_written_is_read_back_without_complaint(streams: list[StreamSpec
     assert isinstance(parsed.document, MetadataDocument)
     assert [s.stream_id for s in parsed.document.streams] == [s.stream_id for s in told.streams]
     assert len(parsed.document.participants) == len(streams)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sip:recorder@192.0.2.1:5060;transport=tcp", "sip:recorder@192.0.2.1"),
+        ("sips:[2001:db8::1]:5061", "sips:[2001:db8::1]"),
+        ("sip:recorder.example.com", "sip:recorder.example.com"),
+        ("tel:+1555", "tel:+1555"),
+    ],
+)
+def test_to_names_whom_and_not_the_way_there(uri: str, expected: str) -> None:
+    assert address_of_record(uri) == expected

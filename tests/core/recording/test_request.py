@@ -191,3 +191,12 @@ def test_any_body_is_read_without_raising(content: bytes, kind: str, strict: boo
     assert found.refusal is None or found.refusal.status in (400, 415)
     if found.refusal is not None and found.refusal.reason is not None:
         assert all(" " <= character <= "~" for character in found.refusal.reason)
+
+
+@pytest.mark.parametrize("disposition", ["", "session"])
+def test_metadata_without_its_disposition_is_taken_with_a_finding(disposition: str) -> None:
+    kind, text = multipart(("application/sdp", "", OFFER), ("application/rs-metadata+xml", disposition, METADATA))
+    message = request("INVITE", body=text, content_type=kind, extra=["Require: siprec"])
+    taken = read_request(read(message), limits=Limits(), strict=False)
+    assert taken.metadata is not None
+    assert "metadata-disposition" in {found.code for found in taken.findings}
