@@ -7,7 +7,8 @@ from siprec.description import siprec_marks
 from siprec.documents import Document, at_header
 from siprec_core.findings import Finding, finding
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.policy import mark_findings
+from siprec_core.recording.policy import METADATA_TYPES, mark_findings
+from siprec_core.recording.request import disposition_findings, within_dialog
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.rules import recording_offer_findings, where
 from siprec_core.sip.message import Request
@@ -32,12 +33,16 @@ def _request_findings(document: Document, request: Request) -> Iterator[Finding]
     marks = siprec_marks(request, document.body)
     if not marks.any:
         return
-    if request.method == "INVITE" and "tag=" not in (request.headers.get("To") or ""):
+    if request.method == "INVITE" and not within_dialog(request):
         for found in mark_findings(marks):
             yield at_header(found, document.header)
     from_server = "+sip.srs" in " ".join(request.headers.get_all("Contact")).lower()
     if document.description is not None and not from_server:
         yield from _offer_findings(document, document.description)
+    for part in document.body.leaves() if document.body is not None else ():
+        if part.content_type.media_type in METADATA_TYPES:
+            for found in disposition_findings(part):
+                yield replace(found, line=document.metadata_line)
     yield from _label_findings(document)
 
 

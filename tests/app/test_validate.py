@@ -103,3 +103,17 @@ def test_a_file_that_is_not_there_is_2(siprec: Program, tmp_path: Path) -> None:
 def test_the_examples_of_the_rfcs_have_no_errors(siprec: Program) -> None:
     done = siprec("validate", *sorted(EXAMPLES.iterdir()))
     assert (done.code, done.err) == (0, "")
+
+
+def test_metadata_without_its_disposition_is_a_warning(siprec: Program, tmp_path: Path) -> None:
+    whole = invite()
+    assert "metadata-disposition" not in found(siprec, tmp_path / "whole.sip", whole)
+    bare = whole.replace(b"Content-Disposition: recording-session\r\n", b"X-Instead-Of-It: somewhat-long-value--\r\n")
+    assert len(bare) == len(whole)
+    line, _, severity = found(siprec, tmp_path / "bare.sip", bare)["metadata-disposition"]
+    assert (severity, bare.split(b"\r\n")[line - 1][:5]) == ("warning", b"<?xml")
+
+
+def test_a_uri_with_a_tag_parameter_is_no_dialog(siprec: Program, tmp_path: Path) -> None:
+    data = invite(require=None).replace(b"To: <sip:recorder@192.0.2.1>", b"To: <sip:recorder@192.0.2.1;tag=x>")
+    assert "siprec-no-require" in found(siprec, tmp_path / "tag.sip", data)

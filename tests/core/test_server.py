@@ -1,5 +1,6 @@
 """The recording server as a whole, against the harness's client and against hand-written messages."""
 
+import random
 import struct
 from dataclasses import replace
 
@@ -605,6 +606,34 @@ def test_a_damaged_invite_never_raises(data: st.DataObject) -> None:
     pair = Pair()
     pair.inject(bytes(message))
     pair.run(1.0)
+    assert status(answer_to(pair, request("OPTIONS", call_id="alive"))) == 200
+
+
+def test_a_thousand_packets_of_anything_neither_raise_nor_pile_up() -> None:
+    pair = Pair()
+    establish(pair)
+    media = next(iter(pair.server.media))
+    chance = random.Random(3)
+    sources = [Address("192.0.2.2", 41000), *(Address(f"203.0.113.{number}", 4000 + number) for number in range(20))]
+
+    def packet() -> bytes:
+        if chance.random() < 0.4:
+            return chance.randbytes(chance.randrange(0, 2048))
+        header = struct.pack("!BBHII", 0x80, 0, chance.getrandbits(16), chance.getrandbits(32), chance.getrandbits(32))
+        return header + chance.randbytes(chance.randrange(0, 1460))
+
+    for number in range(100):
+        now = pair.now + number / 100
+        packets = [packet() for _ in range(10)]
+        batch = DatagramBatch(packets, [chance.choice(sources) for _ in packets], [now] * len(packets))
+        pair.recorder.receive_media(media, batch, component=chance.choice(list(Component)), now=now)
+        pair.settle()
+    limits = pair.recorder.config.limits
+    (session,) = pair.recorder._sessions.values()
+    receiver = session.account.lines[0].receiver
+    assert len(receiver._sources) <= limits.ssrcs_per_line
+    assert len(receiver.statistics().ssrcs) <= limits.ssrcs_reported
+    assert receiver._probation.held_size <= limits.probation_size
     assert status(answer_to(pair, request("OPTIONS", call_id="alive"))) == 200
 
 

@@ -52,7 +52,7 @@ def read_request(request: Request, *, limits: Limits, strict: bool) -> Recording
             reading.take(part)
         reading.refuse_unknown(request)
     marks = marks_of(request, body)
-    if request.method == "INVITE" and not _within_dialog(request):
+    if request.method == "INVITE" and not within_dialog(request):
         reading.findings.extend(mark_findings(marks))
     return RecordingRequest(
         request=request,
@@ -135,8 +135,7 @@ class _Reading:
         if self.metadata_raw:
             self.findings.append(finding("body-second-metadata", "body"))
             return
-        if part.disposition is None or part.disposition.type != "recording-session":
-            self.findings.append(finding("metadata-disposition", "Content-Disposition"))
+        self.findings.extend(disposition_findings(part))
         self.metadata_raw = part.decoded()
         self.metadata_type = part.content_type.media_type
         charset = part.content_type.parameters.get("charset")
@@ -166,7 +165,8 @@ class _Reading:
         self.findings.append(finding("body-unknown-part", "body", message))
 
 
-def _within_dialog(request: Request) -> bool:
+def within_dialog(request: Request) -> bool:
+    """Tell whether a request carries a To tag (RFC 3261 section 12.2)."""
     try:
         return request.to.tag is not None
     except RemoteProtocolError:
@@ -175,3 +175,10 @@ def _within_dialog(request: Request) -> bool:
 
 def _printable(text: str) -> str:
     return "".join(character if " " <= character <= "~" else " " for character in text)[:120]
+
+
+def disposition_findings(part: BodyPart) -> tuple[Finding, ...]:
+    """Tell when a metadata part is not marked as one (RFC 7866 section 9)."""
+    if part.disposition is not None and part.disposition.type == "recording-session":
+        return ()
+    return (finding("metadata-disposition", "Content-Disposition"),)
