@@ -150,6 +150,27 @@ SDP_CODES = (
         "a recording client offers to receive only; the line was answered inactive",
         "offer a=sendonly",
     ),
+    FindingCode(
+        "sdp-crypto",
+        _E,
+        "RFC 4568 6.1",
+        "an a=crypto line is invalid or malformed",
+        "send a=crypto:<tag> <suite> inline:<base64 of key and salt>, each tag once in its section",
+    ),
+    FindingCode(
+        "sdp-crypto-misplaced",
+        _W,
+        "RFC 4568 4",
+        "a=crypto stands where it has no meaning; it was left out of account",
+        "put a=crypto into sections of the protocol RTP/SAVP or RTP/SAVPF",
+    ),
+    FindingCode(
+        "sdp-crypto-exposed",
+        _W,
+        "RFC 4568 8.3",
+        "the keys of encrypted media came over signalling that is not protected",
+        "send offers with a=crypto over TLS",
+    ),
     FindingCode("sdp-hold-address", _I, "RFC 3264 8.4", "hold is told by the unspecified address", "send a=inactive"),
     FindingCode(
         "sdp-host-name",
@@ -279,6 +300,13 @@ SDP_CODES = (
         "RFC 3264 6.1",
         "a dynamic payload type of the answer has no rtpmap",
         "repeat a=rtpmap for each dynamic payload type",
+    ),
+    FindingCode(
+        "sdp-answer-crypto",
+        _E,
+        "RFC 4568 5.1.3",
+        "the answer does not accept exactly one of the a=crypto lines that were offered",
+        "answer with tag and suite of one offered a=crypto line and with a key of your own",
     ),
     FindingCode(
         "sdp-answer-events",

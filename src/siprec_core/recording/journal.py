@@ -37,7 +37,7 @@ NoteFields: TypeAlias = Mapping[str, JsonValue]
 """The content of a note or of a timeline entry."""
 
 _SECRET = re.compile(
-    rb"(?P<before>\binline:[ \t]*)(?P<key>[A-Za-z0-9+/=]+)"
+    rb"(?P<before>\binline:[ \t]*)(?P<key>[A-Za-z0-9+/]+)"
     rb"|(?P<name>^(?:Proxy-)?Authorization[ \t]*:)(?P<value>[^\r\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -12,6 +12,7 @@ from siprec_core.errors import NegotiationError, RemoteProtocolError
 from siprec_core.findings import Finding
 from siprec_core.limits import Limits
 from siprec_core.recording.request import RecordingRequest, read_request
+from siprec_core.sdp.crypto import SrtpPolicy, accepted_crypto
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import Answered as Negotiated
@@ -284,7 +285,7 @@ def offer_findings(offer: SessionDescription, plan: AnswerPlan, previous: Negoti
     """Give what was found when the offer was answered: what planning with the codecs of the answer finds."""
     codecs = [Codec(each.encoding, each.clock_rate, each.channels) for line in plan.lines for each in line.formats]
     try:
-        return plan_answer(offer, codecs=codecs, previous=previous).findings
+        return plan_answer(offer, codecs=codecs, previous=previous, srtp=SrtpPolicy.ALLOW).findings
     except NegotiationError:
         return ()
 
@@ -318,4 +319,5 @@ def _line_plan(offer: SessionDescription, answer: SessionDescription, index: int
         rtcp_mux=rtcp_mux,
         remote_rtp=rtp,
         remote_rtcp=rtcp,
+        crypto=accepted_crypto(offered.crypto_attributes, answered.crypto_attributes) if accepted else None,
     )

@@ -57,6 +57,72 @@ def read_milliseconds(value: str | None) -> int | None:
     return None if match is None else int(match[1]) or None
 
 
+class SsrcAttribute(NamedTuple):
+    """The content of `a=ssrc` (RFC 5576 section 4.1)."""
+
+    ssrc: int
+    """Synchronisation source, 0 to 2^32 - 1."""
+    name: str
+    """Name of the source's attribute, for example `cname`."""
+    value: str | None = None
+
+
+_SSRC = re.compile(r"([0-9]{1,10})\s+([^\s:]+)(?::(.*))?", re.DOTALL)
+
+
+def read_ssrc(value: str) -> SsrcAttribute | None:
+    """Read an `a=ssrc` value, None when it is malformed."""
+    match = _SSRC.fullmatch(value)
+    if match is None or int(match[1]) >= 1 << 32:
+        return None
+    return SsrcAttribute(int(match[1]), match[2], match[3])
+
+
+class FingerprintAttribute(NamedTuple):
+    """The content of `a=fingerprint` (RFC 8122 section 5)."""
+
+    hash_function: str
+    """In lower case, for example `sha-256`."""
+    digest: bytes
+
+
+_FINGERPRINT = re.compile(r"([A-Za-z0-9-]{1,32})\s+([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,127})")
+
+
+def read_fingerprint(value: str) -> FingerprintAttribute | None:
+    """Read an `a=fingerprint` value, None when it is malformed."""
+    match = _FINGERPRINT.fullmatch(value)
+    return None if match is None else FingerprintAttribute(match[1].lower(), bytes.fromhex(match[2].replace(":", "")))
+
+
+class GroupAttribute(NamedTuple):
+    """The content of a session's `a=group` (RFC 5888 section 5)."""
+
+    semantics: str
+    """`BUNDLE`, `LS` and the like, as written."""
+    mids: tuple[str, ...]
+    """Identification tags of the media lines in the group."""
+
+
+def read_group(value: str | None) -> GroupAttribute | None:
+    """Read an `a=group` value, None when it is empty."""
+    semantics, *mids = (value or "").split() or [""]
+    return GroupAttribute(semantics, tuple(mids)) if semantics else None
+
+
+def split_parameters(value: str | None) -> dict[str, str | None]:
+    """Read format parameters of the form `name=value; name`, names in lower case, the first of a name (RFC 8866 6.15).
+
+    Which form the parameters of a format have is the format's business: telephone-event has a list, see `read_events`.
+    """
+    parameters: dict[str, str | None] = {}
+    for text in (value or "").split(";"):
+        name, equals, content = text.strip().partition("=")
+        if name:
+            parameters.setdefault(name.rstrip().lower(), content.strip() if equals else None)
+    return parameters
+
+
 def split_fmtp(value: str) -> tuple[str, str]:
     """Split an `a=fmtp` value at its first blank into format and parameters (RFC 8866 section 6.15)."""
     parts = value.split(None, 1)

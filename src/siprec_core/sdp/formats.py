@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from siprec_core.errors import LocalProtocolError
+from siprec_core.sdp.attributes import split_parameters
 
 
 class RtpMap(NamedTuple):
@@ -150,6 +151,11 @@ class MediaFormat(NamedTuple):
     def name(self) -> str:
         """Encoding, clock rate and channels in one, for example `PCMU/8000` or `opus/48000/2`."""
         return str(self.rtpmap)
+
+    @property
+    def parameters(self) -> dict[str, str | None]:
+        """The format parameters by name in lower case, where they are of the usual form `name=value; name`."""
+        return split_parameters(self.fmtp)
 
     @property
     def is_telephone_event(self) -> bool:

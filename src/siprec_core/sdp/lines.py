@@ -4,6 +4,7 @@ Attribute and connection lines repeat from call to call. Their readings are kept
 look-up; what is kept is bounded, and never a line that may hold a key or a password.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -12,10 +13,13 @@ from siprec_core.sdp.attributes import (
     TOKEN,
     Attribute,
     numeric_address,
+    read_fingerprint,
     read_milliseconds,
     read_rtcp,
+    read_ssrc,
     shown,
 )
+from siprec_core.sdp.crypto import read_crypto
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, read_rtpmap
 from siprec_core.sdp.model import Bandwidth, Connection, Origin, address_type
 
@@ -33,7 +37,7 @@ class AttributeLine(NamedTuple):
 
     attribute: Attribute
     mark: str | None = None
-    """What a section may have once: `direction`, `label`, or the payload type that an rtpmap maps."""
+    """What a section may have once: `direction`, `label`, the payload type that an rtpmap maps, a tag of `a=crypto`."""
     problem: Problem | None = None
 
 
@@ -80,14 +84,34 @@ def _read_attribute(attribute: Attribute) -> AttributeLine:
         return AttributeLine(attribute, "direction")
     if name == "rtpmap":
         return _read_rtpmap_line(attribute, value)
-    problem = None
-    if name == "label" and not TOKEN.fullmatch(value):
-        problem = Problem("sdp-label", "a=label", f"the label {shown(value)} is not a token")
-    elif name == "rtcp" and read_rtcp(value) is None:
-        problem = Problem("sdp-attribute", "a=rtcp", "malformed value")
-    elif name in {"ptime", "maxptime"} and read_milliseconds(value) is None:
-        problem = Problem("sdp-attribute", f"a={name}", "malformed packet time")
-    return AttributeLine(attribute, "label" if name == "label" else None, problem)
+    if name == "label":
+        message = None if TOKEN.fullmatch(value) else f"the label {shown(value)} is not a token"
+        return AttributeLine(attribute, name, None if message is None else Problem("sdp-label", "a=label", message))
+    if name == "crypto":
+        return _read_crypto_line(attribute, value)
+    well_formed = _WELL_FORMED.get(name)
+    if well_formed is None or well_formed(value):
+        return AttributeLine(attribute)
+    return AttributeLine(attribute, None, Problem("sdp-attribute", f"a={name}", "malformed value"))
+
+
+_SETUP_ROLES: Final = frozenset(("active", "passive", "actpass", "holdconn"))
+_WELL_FORMED: Final[dict[str, Callable[[str], object]]] = {
+    "rtcp": read_rtcp,
+    "ptime": read_milliseconds,
+    "maxptime": read_milliseconds,
+    "mid": TOKEN.fullmatch,
+    "ssrc": read_ssrc,
+    "fingerprint": read_fingerprint,
+    "setup": _SETUP_ROLES.__contains__,
+}
+"""By attribute what is true of a value that can be used."""
+
+
+def _read_crypto_line(attribute: Attribute, value: str) -> AttributeLine:
+    _, deviation, tag = read_crypto(value)
+    problem = None if deviation is None else Problem("sdp-crypto", "a=crypto", deviation)
+    return AttributeLine(attribute, None if tag is None else f"crypto {tag}", problem)
 
 
 def _read_rtpmap_line(attribute: Attribute, value: str) -> AttributeLine:

@@ -12,11 +12,18 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.sdp.attributes import (
     DIRECTIONS,
     Attribute,
+    FingerprintAttribute,
+    GroupAttribute,
     RtcpAttribute,
+    SsrcAttribute,
+    read_fingerprint,
+    read_group,
     read_milliseconds,
     read_rtcp,
+    read_ssrc,
     split_fmtp,
 )
+from siprec_core.sdp.crypto import CryptoAttribute, read_crypto_lines
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, MediaFormat, RtpMap, payload_type_of, read_rtpmap
 
 Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
@@ -125,8 +132,13 @@ class MediaDescription:
 
     @property
     def content(self) -> str | None:
-        """What the media shows, for example `speaker` or `slides` (RFC 4796 section 5)."""
+        """What the media shows, for example `speaker` or `slides,alt` (RFC 4796 section 5)."""
         return _value(self.attributes, "content")
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """The values of `a=content`, a list (RFC 4796 section 5)."""
+        return tuple(part.strip() for part in (self.content or "").split(",") if part.strip())
 
     @property
     def direction(self) -> Direction | None:
@@ -137,6 +149,15 @@ class MediaDescription:
     def ptime(self) -> int | None:
         """Wished packet time in milliseconds (RFC 8866 section 6.4)."""
         return read_milliseconds(_value(self.attributes, "ptime"))
+
+    @property
+    def maxptime(self) -> int | None:
+        """Longest packet time in milliseconds that the side which wrote it can take (RFC 8866 section 6.5)."""
+        return read_milliseconds(_value(self.attributes, "maxptime"))
+
+    def bandwidth(self, kind: str) -> int | None:
+        """Give the amount of the first `b=` line of a type in that type's unit, None when there is none."""
+        return next((each.value for each in self.bandwidths if each.type == kind), None)
 
     @property
     def rtcp(self) -> RtcpAttribute | None:
@@ -155,9 +176,25 @@ class MediaDescription:
         return _first(self.attributes, "rtcp-mux-only") is not None
 
     @property
+    def bundle_only(self) -> bool:
+        """True for a line that wants to share the port of another one (RFC 9143 section 6)."""
+        return _first(self.attributes, "bundle-only") is not None
+
+    @property
+    def ssrcs(self) -> tuple[SsrcAttribute, ...]:
+        """What `a=ssrc` tells of the sources of the line, in order (RFC 5576 section 4.1)."""
+        readings = (read_ssrc(value) for name, value in self.attributes if name == "ssrc" and value is not None)
+        return tuple(reading for reading in readings if reading is not None)
+
+    @property
     def crypto(self) -> tuple[str, ...]:
         """The raw values of `a=crypto` (RFC 4568), in order of preference. They hold keys: never log them."""
         return tuple(value for name, value in self.attributes if name == "crypto" and value is not None)
+
+    @property
+    def crypto_attributes(self) -> tuple[CryptoAttribute, ...]:
+        """The valid ones of `a=crypto` in order of preference, each tag once (RFC 4568 section 5.1.1)."""
+        return read_crypto_lines(self.crypto)
 
     @property
     def is_rtp(self) -> bool:
@@ -263,6 +300,21 @@ class SessionDescription:
     def direction(self) -> Direction | None:
         """The session's direction, None when it has none."""
         return _direction(self.attributes)
+
+    @property
+    def groups(self) -> tuple[GroupAttribute, ...]:
+        """The groups of media lines (RFC 5888 section 5), in order."""
+        readings = (read_group(value) for name, value in self.attributes if name == "group")
+        return tuple(reading for reading in readings if reading is not None)
+
+    def fingerprint_of(self, media: MediaDescription) -> FingerprintAttribute | None:
+        """Give the certificate fingerprint of a line: its own, else the session's (RFC 8122 section 5)."""
+        value = _value(media.attributes, "fingerprint") or _value(self.attributes, "fingerprint")
+        return None if value is None else read_fingerprint(value)
+
+    def setup_of(self, media: MediaDescription) -> str | None:
+        """Give who opens the DTLS association of a line, for example `actpass` (RFC 5763 section 5)."""
+        return _value(media.attributes, "setup") or _value(self.attributes, "setup")
 
     def direction_of(self, media: MediaDescription) -> Direction:
         """Give the direction of a line: its own, else the session's, else sendrecv (RFC 8866 section 6.7)."""

@@ -5,7 +5,7 @@ Two pure steps, because ports are bound in between: `plan_answer` decides what b
 each attribute that is echoed is a promise.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -13,6 +13,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from siprec_core.errors import LocalProtocolError, NegotiationError
 from siprec_core.findings import Finding, finding
 from siprec_core.sdp.attributes import Attribute, read_events, shown, write_events
+from siprec_core.sdp.crypto import (
+    PREFERRED_SUITES,
+    SECURE_RTP,
+    CryptoAttribute,
+    InlineKey,
+    SrtpPolicy,
+    answer_crypto,
+    check_fresh_keys,
+    choose_crypto,
+)
 from siprec_core.sdp.formats import Codec, MediaFormat
 from siprec_core.sdp.model import (
     Connection,
@@ -50,7 +60,8 @@ AnswerDirection: TypeAlias = Literal["recvonly", "inactive"]
 
 PLAIN_RTP: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
 """Protocols without encryption (RFC 3551, RFC 4585)."""
-_SECURE_RTP: Final = frozenset(("RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"))
+_DTLS_RTP: Final = frozenset(("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"))
+"""Keys by a DTLS handshake in the media path (RFC 5764 section 8), which nobody here speaks."""
 _DIGITS: Final = frozenset(range(16))
 """The events of RFC 4733 section 3.2 that a recorder notes: DTMF digits."""
 _ECHOED_FMTP: Final = frozenset(("AMR", "AMR-WB", "G723", "G729", "ILBC"))
@@ -80,6 +91,20 @@ class LinePlan:
     """Where the offer says its RTP comes from; None when it tells no address that could be."""
     remote_rtcp: Address | None
     """Where RTCP may be sent; None when it must not be sent."""
+    crypto: CryptoAttribute | None = None
+    """The offered `a=crypto` that is accepted: the peer encrypts with its key. None for a line without encryption."""
+
+    def continues_crypto(self, before: "LinePlan | None") -> bool:
+        """Tell whether the cryptographic context of the line goes on from an earlier exchange, and with it our key.
+
+        RFC 4568 7.1.4: another address or port of the peer, or another key, begins a new context.
+        """
+        return (
+            self.crypto is not None
+            and before is not None
+            and self.crypto.same_keying(before.crypto)
+            and self.remote_rtp == before.remote_rtp
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +137,14 @@ class _Refusal(Enum):
     REMOVED = 0
     MEDIA = 304
     PROTOCOL = 302
+    KEYS = 399
     CODEC = 305
 
 
 class _Policy(NamedTuple):
     codecs: Sequence[Codec]
-    protocols: frozenset[str]
+    srtp: SrtpPolicy
+    suites: Sequence[str]
     all_codecs: bool
     offer_order: bool
     rtcp_mux: bool
@@ -129,7 +156,9 @@ def plan_answer(
     *,
     codecs: Sequence[Codec],
     previous: Answered | None = None,
-    protocols: frozenset[str] = PLAIN_RTP,
+    srtp: SrtpPolicy = SrtpPolicy.OFF,
+    suites: Sequence[str] = PREFERRED_SUITES,
+    keys_protected: bool = True,
     all_codecs: bool = False,
     offer_order: bool = False,
     rtcp_mux: bool = False,
@@ -138,14 +167,16 @@ def plan_answer(
     """Decide what becomes of each media line of an offer.
 
     `codecs` are ours in order of preference; the first that a line offers is taken, or with `offer_order` the first of
-    the line that is among them; with `all_codecs` every one of them. `protocols` are the transport protocols that may
-    be accepted. `rtcp_mux` allows RTP and RTCP on one port where that is offered; a line that can do nothing else
-    (`a=rtcp-mux-only`) gets it in any case. `allow_loopback` false leaves loopback addresses out of `remote_rtp` and
-    `remote_rtcp`: right for every peer that is not on this host.
+    the line that is among them; with `all_codecs` every one of them. `srtp` decides about secure and plain lines,
+    `suites` are the crypto suites that may be accepted, most wanted first; `keys_protected` false tells that the offer
+    came over signalling that others can read (RFC 4568 section 8.3). `rtcp_mux` allows RTP and RTCP on one port where
+    that is offered; a line that can do nothing else (`a=rtcp-mux-only`) gets it in any case. `allow_loopback` false
+    leaves loopback addresses out of `remote_rtp` and `remote_rtcp`: right for every peer that is not on this host.
 
-    Raises NegotiationError when no line can be recorded: 305 no common codec, 302 only unknown protocols, 304 no audio
-    (RFC 3261 section 20.43); and with 399 for a later offer with fewer lines than before, which RFC 3264 section 8
-    forbids and which no answer could fit. A later offer that takes away no more than it removes itself is answered.
+    Raises NegotiationError when no line can be recorded: 305 no common codec, 399 no usable keys, 302 no protocol that
+    may be accepted, 304 no audio (RFC 3261 section 20.43); and with 399 for a later offer with fewer lines than before,
+    which RFC 3264 section 8 forbids and which no answer could fit. A later offer that takes away no more than it
+    removes itself is answered.
     """
     if previous is not None and len(offer.media) < len(previous.offer.media):
         # RFC 3264 8: "the new SDP MUST have at least as many 'm=' lines as the previous SDP".
@@ -153,7 +184,7 @@ def plan_answer(
     findings = list(recording_offer_findings(offer))
     if previous is not None:
         findings.extend(continuity_findings(previous.offer, offer))
-    policy = _Policy(codecs, frozenset(map(str.upper, protocols)), all_codecs, offer_order, rtcp_mux, allow_loopback)
+    policy = _Policy(codecs, srtp, suites, all_codecs, offer_order, rtcp_mux, allow_loopback)
     lines: list[LinePlan] = []
     refusals: list[_Refusal | None] = []
     for index in range(len(offer.media)):
@@ -161,18 +192,23 @@ def plan_answer(
         lines.append(line)
         refusals.append(refusal)
         findings.extend(_line_findings(offer, line, refusal))
+        if line.crypto is not None and not keys_protected:
+            findings.append(finding("sdp-crypto-exposed", where(offer, index), line=offer.media[index].line))
     findings.extend(
         finding("sdp-bundle-ignored", "a=group")
-        for name, value in offer.attributes
-        if name == "group" and value is not None and len(value.split()) > 2 and value.split()[0] == "BUNDLE"
+        for group in offer.groups
+        if group.semantics == "BUNDLE" and len(group.mids) > 1
     )
     if None not in refusals:
-        _raise_if_refused(offer, refusals, previous)
+        _raise_if_refused(offer, lines, refusals, previous)
     return AnswerPlan(lines=tuple(lines), findings=tuple(findings))
 
 
 def _raise_if_refused(
-    offer: SessionDescription, refusals: Sequence[_Refusal | None], previous: Answered | None
+    offer: SessionDescription,
+    lines: Sequence[LinePlan],
+    refusals: Sequence[_Refusal | None],
+    previous: Answered | None,
 ) -> None:
     """Refuse an offer of which no line is accepted, unless it is a later one and all it ends it removes itself."""
     if previous is not None:
@@ -188,8 +224,10 @@ def _raise_if_refused(
         )
         offered = ", ".join(shown(name) for name in list(names)[:8])
         raise NegotiationError(f"no common codec; offered: {offered or 'none'}", warning_code=_Refusal.CODEC.value)
-    if _Refusal.PROTOCOL in refusals:
-        raise NegotiationError("no known transport protocol", warning_code=_Refusal.PROTOCOL.value)
+    for refusal in (_Refusal.KEYS, _Refusal.PROTOCOL):
+        if refusal in refusals:
+            reason = lines[refusals.index(refusal)].refusal
+            raise NegotiationError(reason or "refused", warning_code=refusal.value)
     raise NegotiationError("no audio line to record", warning_code=_Refusal.MEDIA.value)
 
 
@@ -199,22 +237,28 @@ def _plan_line(offer: SessionDescription, index: int, policy: _Policy) -> tuple[
     if media.port == 0:
         # RFC 3264 6: "a stream that is offered with a port of zero MUST be marked with port zero in the answer". With
         # a=bundle-only it may share another line's port (RFC 9143 7.2.1), which is not ours to give.
-        bundled = media.attribute("bundle-only") is not None
-        return _refused(
-            media, index, "offered for bundling only" if bundled else "removed by the offerer", _Refusal.REMOVED
-        )
+        removed = "offered for bundling only" if media.bundle_only else "removed by the offerer"
+        return _refused(media, index, removed, _Refusal.REMOVED)
     if media.media.lower() != "audio":
         return _refused(media, index, f"{shown(media.media)} is not recorded", _Refusal.MEDIA)
-    if protocol not in policy.protocols:
-        secure = protocol in _SECURE_RTP
-        reason = "secure media not enabled" if secure else f"transport protocol {shown(media.protocol)} not known"
+    reason = _protocol_refusal(media.protocol, policy.srtp)
+    if reason is not None:
         return _refused(media, index, reason, _Refusal.PROTOCOL)
+    crypto = None
+    if protocol in SECURE_RTP:
+        crypto = choose_crypto(media.crypto_attributes, suites=policy.suites)
+        if crypto is None:
+            # RFC 4568 5.1.2: without an acceptable attribute "the offered media stream MUST be rejected".
+            return _refused(media, index, "no usable a=crypto", _Refusal.KEYS)
     # RFC 8858 4.3: an answerer accepts exclusive multiplexing or rejects the line.
     rtcp_mux = media.rtcp_mux_only or (media.rtcp_mux and policy.rtcp_mux)
     formats = _choose_formats(media, policy, rtcp_mux=rtcp_mux)
     if not formats:
         return _refused(media, index, "no common codec", _Refusal.CODEC)
     remote_rtp, remote_rtcp = media_addresses(offer, media, rtcp_mux=rtcp_mux, allow_loopback=policy.allow_loopback)
+    if media.bandwidth("RR") == 0:
+        # RFC 3556 2: no RTCP bandwidth for those that do not send RTP, which we never do.
+        remote_rtcp = None
     line = LinePlan(
         index=index,
         accepted=True,
@@ -228,8 +272,21 @@ def _plan_line(offer: SessionDescription, index: int, policy: _Policy) -> tuple[
         rtcp_mux=rtcp_mux,
         remote_rtp=remote_rtp,
         remote_rtcp=remote_rtcp,
+        crypto=crypto,
     )
     return line, None
+
+
+def _protocol_refusal(offered: str, srtp: SrtpPolicy) -> str | None:
+    """Tell why a transport protocol is refused; None when it may be accepted."""
+    protocol = offered.upper()
+    if protocol in PLAIN_RTP:
+        return "media without encryption not allowed" if srtp is SrtpPolicy.REQUIRE else None
+    if protocol in SECURE_RTP:
+        return "secure media not enabled" if srtp is SrtpPolicy.OFF else None
+    if protocol in _DTLS_RTP:
+        return "keys by DTLS not supported"
+    return f"transport protocol {shown(offered)} not known"
 
 
 def _refused(media: MediaDescription, index: int, reason: str, refusal: _Refusal) -> tuple[LinePlan, _Refusal]:
@@ -313,32 +370,54 @@ def build_answer(
     ports: Mapping[int, int],
     address: str,
     session_id: int,
+    keys: Mapping[int, InlineKey] | None = None,
     previous: SessionDescription | None = None,
 ) -> SessionDescription:
     """Write the answer to `offer` that `plan` decided.
 
     `ports` gives our RTP port by index of each accepted line, `address` where they are (RTCP is on the port after each
-    unless multiplexed). `session_id` makes the origin of a first answer; a later one takes it from `previous`, its
-    version raised by one exactly when anything else changed (RFC 3264 section 8).
+    unless multiplexed), `keys` our master key by index of each accepted line with `crypto`: a fresh one, or the one in
+    use when `LinePlan.continues_crypto` says so. `session_id` makes the origin of a first answer; a later one takes it
+    from `previous`, its version raised by one exactly when anything else changed (RFC 3264 section 8).
 
-    Raises LocalProtocolError when the plan is not this offer's or an accepted line has no port.
+    Raises LocalProtocolError when the plan is not this offer's, when an accepted line has no port, and when a key is
+    missing, has not the length of its suite or stands twice.
     """
     if len(plan.lines) != len(offer.media):
         raise LocalProtocolError("the plan is not the offer's")
+    cryptos = _answer_cryptos(plan, keys or {})
     answer = SessionDescription(
         Origin("-", session_id, 1, address, address_type(address)),
         connection=Connection(address, address_type(address)),
         # RFC 3264 6: "The 't=' line in the answer MUST equal the one in the offer".
         timing=tuple(line for line in offer.timing if line.type == "t"),
         media=tuple(
-            _answer_line(media, line, ports.get(line.index))
+            _answer_line(media, line, ports.get(line.index), cryptos.get(line.index))
             for media, line in zip(offer.media, plan.lines, strict=True)
         ),
     )
     return answer if previous is None else answer.continuing(previous)
 
 
-def _answer_line(media: MediaDescription, line: LinePlan, port: int | None) -> MediaDescription:
+def _answer_cryptos(plan: AnswerPlan, keys: Mapping[int, InlineKey]) -> dict[int, CryptoAttribute]:
+    """Give our `a=crypto` by index of line, each with a key that stands nowhere else."""
+    cryptos: dict[int, CryptoAttribute] = {}
+    lines: list[Collection[CryptoAttribute]] = []
+    for line in plan.accepted:
+        if line.crypto is None:
+            continue
+        key = keys.get(line.index)
+        if key is None:
+            raise LocalProtocolError(f"media line {line.index} has no key")
+        cryptos[line.index] = answer_crypto(line.crypto, key)
+        lines.append((cryptos[line.index],))
+    check_fresh_keys(lines)
+    return cryptos
+
+
+def _answer_line(
+    media: MediaDescription, line: LinePlan, port: int | None, crypto: CryptoAttribute | None
+) -> MediaDescription:
     label = () if line.label is None else (Attribute("label", line.label),)
     if not line.accepted:
         # RFC 3264 6: a refused line keeps "at least one" format; the protocol is the offer's.
@@ -350,6 +429,8 @@ def _answer_line(media: MediaDescription, line: LinePlan, port: int | None) -> M
         attributes.append(Attribute("ptime", str(line.ptime)))
     if line.rtcp_mux:
         attributes.append(Attribute("rtcp-mux"))
+    if crypto is not None:
+        attributes.append(Attribute("crypto", str(crypto)))
     attributes.append(Attribute(line.direction))
     attributes.extend(label)
     formats = tuple(str(format_.payload_type) for format_ in line.formats)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.sdp.attributes import TOKEN, Attribute, shown
+from siprec_core.sdp.crypto import SECURE_RTP, CryptoAttribute, accepted_crypto, check_crypto, check_fresh_keys
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, MediaFormat, RtpMap
 from siprec_core.sdp.model import (
     Connection,
@@ -41,6 +42,9 @@ class OfferedStream:
     """Offer RTP and RTCP on one port (RFC 5761 section 5.1.1)."""
     media: str = "audio"
     protocol: str = "RTP/AVP"
+    """`RTP/SAVP` or `RTP/SAVPF` exactly with `crypto`."""
+    crypto: tuple[CryptoAttribute, ...] = ()
+    """Keys to encrypt with, most wanted suite first (`offer_crypto` makes them); the answer chooses one."""
 
 
 def build_offer(
@@ -53,7 +57,8 @@ def build_offer(
     """Write an offer of `streams` in their order, which must stay the same in later offers.
 
     For a later offer `SessionDescription.continuing` sets the version. Raises LocalProtocolError for a label that is
-    not a token or not unique, a port out of range, no formats, or a payload type that stands twice.
+    not a token or not unique, a port out of range, no formats, a payload type that stands twice, keys without a secure
+    protocol or the reverse, an invalid `a=crypto`, and a key that stands twice.
     """
     labels: set[str] = set()
     for stream in streams:
@@ -61,6 +66,8 @@ def build_offer(
         if stream.label in labels:
             raise LocalProtocolError(f"the label {stream.label} stands twice")
         labels.add(stream.label)
+    # RFC 4568 6.1: each media line and each direction has a master key of its own.
+    check_fresh_keys(stream.crypto for stream in streams)
     kind = address_type(address)
     return SessionDescription(
         Origin("-", session_id, version, address, kind),
@@ -77,6 +84,12 @@ def _check_stream(stream: OfferedStream) -> None:
     payload_types = [format_.payload_type for format_ in stream.formats]
     if not payload_types or len(set(payload_types)) != len(payload_types):
         raise LocalProtocolError(f"stream {stream.label} needs formats, each with a payload type of its own")
+    if bool(stream.crypto) is not (stream.protocol in SECURE_RTP):
+        raise LocalProtocolError(f"stream {stream.label} needs a secure protocol and keys together, or neither")
+    if len({crypto.tag for crypto in stream.crypto}) < len(stream.crypto):
+        raise LocalProtocolError(f"stream {stream.label} has a crypto tag twice")
+    for crypto in stream.crypto:
+        check_crypto(crypto)
 
 
 def _offered_line(stream: OfferedStream) -> MediaDescription:
@@ -85,6 +98,7 @@ def _offered_line(stream: OfferedStream) -> MediaDescription:
         attributes.append(Attribute("ptime", str(stream.ptime)))
     if stream.rtcp_mux:
         attributes.append(Attribute("rtcp-mux"))
+    attributes.extend(Attribute("crypto", str(crypto)) for crypto in stream.crypto)
     attributes.append(Attribute(stream.direction))
     attributes.append(Attribute("label", stream.label))
     formats = tuple(str(format_.payload_type) for format_ in stream.formats)
@@ -111,6 +125,10 @@ class NegotiatedLine:
     remote_rtp: Address | None
     """Where RTP is sent to; None when nothing may be sent."""
     remote_rtcp: Address | None
+    crypto: CryptoAttribute | None = None
+    """Our offered `a=crypto` that is accepted: its key encrypts what we send. None for a line without encryption."""
+    remote_crypto: CryptoAttribute | None = None
+    """The answerer's `a=crypto`: its key encrypts what comes back, which is RTCP."""
 
     @property
     def receives(self) -> bool:
@@ -194,6 +212,7 @@ class _LineReader:
         direction = self._check_direction(answered)
         formats = self._check_formats(answered)
         rtcp_mux = self._check_rtcp_mux(answered)
+        crypto, secured = self._check_crypto(answered)
         remote_rtp, remote_rtcp = media_addresses(
             self._answer, answered, rtcp_mux=rtcp_mux, allow_loopback=allow_loopback
         )
@@ -202,13 +221,15 @@ class _LineReader:
         return NegotiatedLine(
             index=self._index,
             label=self._offered.label,
-            accepted=bool(formats),
-            formats=formats,
+            accepted=secured and bool(formats),
+            formats=formats if secured else (),
             direction=direction,
             ptime=answered.ptime,
             rtcp_mux=rtcp_mux,
             remote_rtp=remote_rtp,
             remote_rtcp=remote_rtcp,
+            crypto=crypto,
+            remote_crypto=None if crypto is None else answered.crypto_attributes[0],
         )
 
     def _refused(self) -> NegotiatedLine:
@@ -245,6 +266,19 @@ class _LineReader:
         elif must and not answered.rtcp_mux:
             self._found("sdp-answer-rtcp-mux", "a=rtcp-mux-only not answered with a=rtcp-mux")
         return must or (may and answered.rtcp_mux)
+
+    def _check_crypto(self, answered: MediaDescription) -> tuple[CryptoAttribute | None, bool]:
+        """Give what the answer accepts of our keys, and whether the line may be used with it."""
+        offered = self._offered.crypto_attributes
+        if not offered:
+            if answered.crypto:
+                self._found("sdp-answer-crypto", "a=crypto answered and not offered")
+            return None, True
+        crypto = accepted_crypto(offered, answered.crypto_attributes)
+        if crypto is None:
+            # RFC 4568 5.1.3: an answer without a valid, offered attribute makes the negotiation of the stream fail.
+            self._found("sdp-answer-crypto", None)
+        return crypto, crypto is not None
 
     def _check_formats(self, answered: MediaDescription) -> tuple[MediaFormat, ...]:
         """Give the formats in common with the payload types of the answer, in its order."""

@@ -14,6 +14,7 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.sdp.attributes import Attribute, shown
+from siprec_core.sdp.crypto import SECURE_RTP
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, payload_type_of
 from siprec_core.sdp.lines import (
     AttributeLine,
@@ -90,6 +91,8 @@ class _Section:
     key: str | None = None
     unusable = False
     """A bound or the grammar was broken: the line's port counts as 0."""
+    crypto_line = 0
+    """Line number of the first `a=crypto`, 0 without one."""
     bandwidths: tuple[Bandwidth, ...] = ()
     other_lines: tuple[RawLine, ...] = ()
 
@@ -130,7 +133,7 @@ class _Section:
 
 
 _NO_MEDIA: Final = MediaLine()
-_REPEATED_CODES: Final = {"direction": "sdp-directions", "label": "sdp-label"}
+_REPEATED_CODES: Final = {"direction": "sdp-directions", "label": "sdp-label", "crypto": "sdp-crypto"}
 
 
 class _Parser:
@@ -250,7 +253,10 @@ class _Parser:
 
     def _read_attribute(self, value: str, number: int) -> None:
         line = read_attribute_line(value)
-        self._section.add(line, number)
+        section = self._section
+        section.add(line, number)
+        if line.attribute.name == "crypto" and not section.crypto_line:
+            section.crypto_line = number
         if line.problem is not None:
             self._found(line.problem, number)
 
@@ -397,6 +403,10 @@ class _Parser:
         label_line = session.marks.get("label")
         if label_line is not None:
             self._found(Problem("sdp-label", "a=label", "a label stands before the first media line"), label_line)
+        if session.crypto_line:
+            # RFC 4568 4: the attribute "can only appear at the SDP media level (not at the session level)".
+            message = "keys stand before the first media line"
+            self._found(Problem("sdp-crypto-misplaced", "a=crypto", message), session.crypto_line)
         for section in self._media:
             self._check_media(section)
         media = tuple([section.description() for section in self._media])
@@ -426,6 +436,9 @@ class _Parser:
             section.unusable = True
             self._found(Problem("sdp-limit", "m=", "more attributes than the limit"), section.line)
         self._check_repeated(section)
+        if section.crypto_line and media.protocol.upper() not in SECURE_RTP:
+            message = f"keys stand in a line of {shown(media.protocol)}"
+            self._found(Problem("sdp-crypto-misplaced", "a=crypto", message), section.crypto_line)
         if section.unusable or media.port == 0:
             return
         if section.connection is None and self._session.connection is None:
@@ -438,7 +451,7 @@ class _Parser:
 
     def _check_repeated(self, section: _Section) -> None:
         for mark, attribute, number in section.repeated:
-            code = _REPEATED_CODES.get(mark, "sdp-rtpmap")
+            code = _REPEATED_CODES.get(mark.partition(" ")[0], "sdp-rtpmap")
             message = "stands twice in its section; the first counts"
             self._found(Problem(code, f"a={attribute.name}", message), number)
 

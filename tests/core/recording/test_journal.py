@@ -1,5 +1,7 @@
 """The bytes of a journal."""
 
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity, finding
 from siprec_core.limits import Limits
 from siprec_core.recording.journal import JournalWriter, blot_secrets, read_finding, read_note
+from siprec_core.sdp.crypto import read_crypto
 from siprec_core.types import Address, Component, Flow, FlowId, SessionId, Transport
 from tests.core.recording.calls import TIME_BASE, UNIX_NS
 
@@ -183,6 +186,15 @@ def test_keys_and_credentials_are_blotted_out() -> None:
     assert len(blotted) == len(message)
     assert b"AES_CM_128_HMAC_SHA1_80 inline:xxxx" in blotted
     assert blotted.endswith(b"|2^20|1:32\r\n")
+
+
+def test_a_blotted_key_is_still_one_of_its_suite() -> None:
+    value = f"1 AES_256_CM_HMAC_SHA1_80 inline:{b64encode(bytes(46)).decode()}"
+    assert read_crypto(value).deviation is None
+    reading = read_crypto(blot_secrets(value.encode()).decode())
+    assert reading.deviation is None
+    assert reading.attribute is not None
+    assert reading.attribute.keys[0].key != bytes(46)
 
 
 @given(st.binary(max_size=300))

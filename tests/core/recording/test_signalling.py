@@ -18,6 +18,7 @@ from siprec_core.recording.signalling import (
     plan_of,
     read_description,
 )
+from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import build_answer, plan_answer
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sip.message import Request, Response
@@ -28,6 +29,8 @@ from tests.core.recording.calls import CLIENT, CODECS, LINES, SERVER, Line, requ
 HERE, THERE = Address(SERVER, 5_060), Address(CLIENT, 5_060)
 LIMITS = Limits()
 INVITE = request("INVITE", sdp(LINES).encode(), "application/sdp")
+CRYPTO_1 = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{'A' * 40}"
+CRYPTO_2 = f"a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:{'A' * 40}"
 ANSWER = response(INVITE, "200 OK", sdp([Line("1", 30_000, direction="recvonly"), Line("2", 0)]).encode())
 
 
@@ -156,6 +159,21 @@ def test_an_answer_with_other_lines_than_the_offer() -> None:
     assert len(plan_of(offer, answer).lines) == 2
     assert len(plan_of(answer, offer).lines) == 2
     assert offer_findings(answer, plan_of(answer, offer), None) is not None
+
+
+def test_a_plan_names_the_keys_that_were_accepted() -> None:
+    def secure(line: Line, *cryptos: str) -> SessionDescription:
+        text = sdp([line]).replace("RTP/AVP", "RTP/SAVP") + "".join(f"{crypto}\r\n" for crypto in cryptos)
+        description = parse_sdp(text.encode(), limits=LIMITS).description
+        assert description is not None
+        return description
+
+    offer = secure(Line("1", 4_000), CRYPTO_1, CRYPTO_2)
+    answer = secure(Line("1", 30_000, direction="recvonly"), CRYPTO_2.replace("AA", "BB"))
+    plan = plan_of(offer, answer)
+    assert plan.lines[0].accepted
+    assert plan.lines[0].crypto == offer.media[0].crypto_attributes[1]
+    assert offer_findings(offer, plan, None) == ()
 
 
 def test_the_first_description_counts() -> None:

@@ -4,13 +4,20 @@ from hypothesis import strategies as st
 
 from siprec_core.sdp.attributes import (
     Attribute,
+    FingerprintAttribute,
+    GroupAttribute,
     RtcpAttribute,
+    SsrcAttribute,
     numeric_address,
     read_events,
+    read_fingerprint,
+    read_group,
     read_milliseconds,
     read_rtcp,
+    read_ssrc,
     shown,
     split_fmtp,
+    split_parameters,
     write_events,
 )
 
@@ -37,6 +44,69 @@ def test_attribute_text() -> None:
 )
 def test_rtcp(value: str, expected: RtcpAttribute | None) -> None:
     assert read_rtcp(value) == expected
+
+
+@pytest.mark.requirement("5576-4-a")
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("314159 cname:user@example.com", SsrcAttribute(314159, "cname", "user@example.com")),
+        ("4294967295 fmtp:97 a=1", SsrcAttribute(4294967295, "fmtp", "97 a=1")),
+        ("1 previous-ssrc", SsrcAttribute(1, "previous-ssrc")),
+        ("4294967296 cname:x", None),
+        ("1", None),
+        ("x cname:y", None),
+        ("", None),
+    ],
+)
+def test_ssrc(value: str, expected: SsrcAttribute | None) -> None:
+    assert read_ssrc(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("SHA-256 0a:FF", FingerprintAttribute("sha-256", b"\x0a\xff")),
+        ("sha-1 00", FingerprintAttribute("sha-1", b"\0")),
+        ("sha-256 0a:f", None),
+        ("sha-256 0aff", None),
+        ("sha-256", None),
+        ("sha-256 " + ":".join(["00"] * 129), None),
+        ("", None),
+    ],
+)
+def test_fingerprint(value: str, expected: FingerprintAttribute | None) -> None:
+    assert read_fingerprint(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("BUNDLE a b", GroupAttribute("BUNDLE", ("a", "b"))),
+        ("LS", GroupAttribute("LS", ())),
+        ("", None),
+        (" ", None),
+        (None, None),
+    ],
+)
+def test_group(value: str | None, expected: GroupAttribute | None) -> None:
+    assert read_group(value) == expected
+
+
+@pytest.mark.requirement("8866-6.15-a")
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("annexb=no", {"annexb": "no"}),
+        ("minptime=10; useinbandfec=1;Stereo", {"minptime": "10", "useinbandfec": "1", "stereo": None}),
+        ("mode = 20 ;mode=30;;=x", {"mode": "20"}),
+        ("sprop=aGVs=,b==", {"sprop": "aGVs=,b=="}),
+        ("", {}),
+        (None, {}),
+    ],
+)
+def test_parameters(value: str | None, expected: dict[str, str | None]) -> None:
+    assert split_parameters(value) == expected
 
 
 @pytest.mark.parametrize(

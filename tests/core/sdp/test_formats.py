@@ -97,3 +97,8 @@ def test_media_format_views() -> None:
     assert event.name == "Telephone-Event/8000"
     assert MediaFormat(13, "cn", 8000).is_comfort_noise
     assert MediaFormat(111, "opus", 48000, 2).rtpmap == RtpMap("opus", 48000, 2)
+
+
+def test_parameters_by_name() -> None:
+    assert MediaFormat(18, "G729", 8000, 1, "annexb=no").parameters == {"annexb": "no"}
+    assert MediaFormat(0, "PCMU", 8000).parameters == {}

@@ -5,9 +5,16 @@ from hypothesis import given
 
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
-from siprec_core.sdp.attributes import Attribute, RtcpAttribute
+from siprec_core.sdp.attributes import (
+    Attribute,
+    FingerprintAttribute,
+    GroupAttribute,
+    RtcpAttribute,
+    SsrcAttribute,
+)
 from siprec_core.sdp.formats import MediaFormat, RtpMap
 from siprec_core.sdp.model import (
+    Bandwidth,
     Connection,
     MediaDescription,
     Origin,
@@ -98,6 +105,40 @@ def test_attribute_views() -> None:
     assert media.direction == "sendonly"
     assert media.crypto == ("1 AES inline:k", "2 AES inline:l")
     assert media.attribute("mid") == Attribute("mid", "a")
+
+
+def test_views_of_secure_and_grouped_lines() -> None:
+    key = "inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"
+    media = replace(
+        _media(
+            f"crypto:1 AES_CM_128_HMAC_SHA1_80 {key}", "crypto:2 broken", f"crypto:1 AES_CM_128_HMAC_SHA1_32 {key}",
+            "ssrc:7 cname:a@b", "ssrc:bad", "content:slides, alt", "maxptime:60", "bundle-only", "setup:passive",
+        ),
+        bandwidths=(Bandwidth("AS", 64), Bandwidth("RR", 0), Bandwidth("AS", 65)),
+    )  # fmt: skip
+    assert [(each.tag, each.suite) for each in media.crypto_attributes] == [(1, "AES_CM_128_HMAC_SHA1_80")]
+    assert media.ssrcs == (SsrcAttribute(7, "cname", "a@b"),)
+    assert (media.contents, media.maxptime, media.bundle_only) == (("slides", "alt"), 60, True)
+    assert [media.bandwidth(kind) for kind in ("AS", "RR", "RS")] == [64, 0, None]
+    bare = _media()
+    assert (bare.contents, bare.maxptime, bare.bundle_only, bare.crypto_attributes, bare.ssrcs) == (
+        (), None, False, (), (),
+    )  # fmt: skip
+    session = SessionDescription(
+        ORIGIN,
+        media=(media, bare),
+        attributes=(
+            Attribute("group", "BUNDLE 1 2"),
+            Attribute("group", ""),
+            Attribute("fingerprint", "sha-1 AB"),
+            Attribute("setup", "actpass"),
+        ),
+    )
+    assert session.groups == (GroupAttribute("BUNDLE", ("1", "2")),)
+    assert [session.setup_of(each) for each in session.media] == ["passive", "actpass"]
+    assert session.fingerprint_of(bare) == FingerprintAttribute("sha-1", b"\xab")
+    assert SessionDescription(ORIGIN).fingerprint_of(bare) is None
+    assert SessionDescription(ORIGIN).setup_of(bare) is None
 
 
 def test_attribute_views_without_attributes() -> None:

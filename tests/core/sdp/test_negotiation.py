@@ -204,6 +204,16 @@ def test_rtcp_mux(attributes: tuple[str, ...], *, allowed: bool, expected: bool)
     assert ("a=rtcp-mux" in _text(_answer(offer, plan))) is expected
 
 
+@pytest.mark.requirement("8866-5.8-a")
+@pytest.mark.parametrize(
+    ("lines", "sent"), [(("b=RR:0",), False), (("b=RS:0", "b=RR:0"), False), (("b=RS:0",), True), (("b=RR:800",), True)]
+)
+def test_no_rtcp_without_bandwidth_for_it(lines: tuple[str, ...], *, sent: bool) -> None:
+    line = _line(AUDIO[0], *lines, *AUDIO[1:])
+    assert (line.remote_rtcp is not None) is sent
+    assert line.remote_rtp is not None
+
+
 def test_muxed_lines_have_no_payload_types_of_rtcp() -> None:
     lines = ("m=audio 4000 RTP/AVP 72 8", "a=rtpmap:72 PCMU/8000", "a=rtcp-mux")
     assert [each.payload_type for each in _line(*lines, rtcp_mux=True).formats] == [8]
@@ -251,7 +261,7 @@ def test_a_line_without_connection_is_recorded() -> None:
         (("m=video 4002 RTP/AVP 98",), "video is not recorded"),
         (("m=message 9 TCP/MSRP *",), "message is not recorded"),
         (("m=audio 4002 RTP/SAVP 0",), "secure media not enabled"),
-        (("m=audio 4002 UDP/TLS/RTP/SAVPF 0",), "secure media not enabled"),
+        (("m=audio 4002 UDP/TLS/RTP/SAVPF 0",), "keys by DTLS not supported"),
         (("m=audio 4002 udp 0",), "transport protocol udp not known"),
         (("m=audio 4002 RTP/AVP 18",), "no common codec"),
         (("m=audio 4002 RTP/AVP 101", "a=rtpmap:101 telephone-event/8000"), "no common codec"),
@@ -296,13 +306,6 @@ def test_nothing_to_record(lines: tuple[str, ...], warning_code: int) -> None:
 def test_the_refusal_names_what_was_offered() -> None:
     with pytest.raises(NegotiationError, match=r"offered: G729/8000, payload type 97$"):
         plan_answer(_offer("m=audio 4002 RTP/AVP 18 97"), codecs=G711)
-
-
-def test_another_set_of_protocols() -> None:
-    offer = _offer("m=audio 4000 RTP/SAVP 0", "a=label:1")
-    plan = plan_answer(offer, codecs=G711, protocols=frozenset(("RTP/AVP", "RTP/SAVP")))
-    assert plan.lines[0].accepted
-    assert "m=audio 30000 RTP/SAVP 0" in _text(_answer(offer, plan))
 
 
 def test_avpf_and_letters_of_the_protocol_are_kept() -> None:

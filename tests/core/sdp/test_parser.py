@@ -13,6 +13,8 @@ from tests.core.sdp.strategies import peer_texts
 LIMITS = Limits()
 SESSION = "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\n"
 LINE = "m=audio 4000 RTP/AVP 0\na=sendonly\na=label:1\n"
+CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4\n"
+SECURE = LINE.replace("AVP", "SAVP") + CRYPTO
 
 
 def _parse(text: str, *, limits: Limits = LIMITS) -> ParsedSdp:
@@ -111,6 +113,16 @@ def test_missing_last_line_end() -> None:
         (SESSION + "a=label:1\n" + LINE, "sdp-label", 6),
         (SESSION + LINE + "a=rtcp:0\n", "sdp-attribute", 9),
         (SESSION + LINE + "a=ptime:x\n", "sdp-attribute", 9),
+        (SESSION + LINE + "a=mid:\n", "sdp-attribute", 9),
+        (SESSION + LINE + "a=maxptime:-1\n", "sdp-attribute", 9),
+        (SESSION + LINE + "a=ssrc:4294967296 cname:x\n", "sdp-attribute", 9),
+        (SESSION + LINE + "a=fingerprint:sha-256 12:3\n", "sdp-attribute", 9),
+        (SESSION + LINE + "a=setup:both\n", "sdp-attribute", 9),
+        (SESSION + SECURE + "a=crypto:1 NULL\n", "sdp-crypto", 10),
+        (SESSION + SECURE + "a=crypto\n", "sdp-crypto", 10),
+        (SESSION + SECURE + CRYPTO, "sdp-crypto", 10),
+        (SESSION + CRYPTO + SECURE, "sdp-crypto-misplaced", 6),
+        (SESSION + LINE + CRYPTO, "sdp-crypto-misplaced", 9),
         (SESSION + LINE + "m=audio\n", "sdp-media-line", 9),
         ("\ufeff" + SESSION + LINE, "sdp-charset", 1),
         (SESSION.replace("s=-", "s=\udcff") + LINE, "sdp-charset", 3),
