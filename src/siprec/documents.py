@@ -237,7 +237,7 @@ def _decode_part(document: Document, part: BodyPart, lines: int) -> None:
     if media_type not in METADATA_TYPES and media_type != SDP_TYPE:
         return
     try:
-        content = part.decoded()
+        content = bytes(part.decoded())
     except RemoteProtocolError as error:
         document.findings.append(finding("body-malformed", media_type, str(error), line=lines + 1))
         return

@@ -18,6 +18,8 @@ class Limits:
     """Via or Route entries of one message: stops amplification through copied lists."""
     body_size: int = 4 * 1024 * 1024
     """Body on a stream: stops a Content-Length that asks for all memory."""
+    drained_size: int = 32 * 1024 * 1024
+    """Body over `body_size` that is read past after 413, so that its connection lives on; a larger one closes it."""
     datagram_size: int = 65_535
     """One SIP datagram with its body."""
     # multipart

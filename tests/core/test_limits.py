@@ -32,7 +32,7 @@ def test_the_parts_fit_into_the_whole() -> None:
     assert bounds.early_dialogs <= bounds.dialogs
     assert bounds.connections_per_source <= bounds.connections
     assert bounds.multipart_boundary == 70
-    assert bounds.xml_text_size <= bounds.body_size
+    assert bounds.xml_text_size <= bounds.body_size <= bounds.drained_size
 
 
 def test_bounds_cannot_be_changed_in_use() -> None:

@@ -111,6 +111,13 @@ SESSION_CODES = (
         "correct boundary, delimiters and transfer encodings",
     ),
     FindingCode(
+        "body-disposition",
+        _W,
+        "RFC 5621 8.4",
+        "a session description has a Content-Disposition other than session",
+        "let the client leave out Content-Disposition of its offer, or send session",
+    ),
+    FindingCode(
         "metadata-disposition",
         _W,
         "RFC 7866 9",

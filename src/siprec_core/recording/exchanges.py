@@ -128,7 +128,7 @@ class SessionExchanges(ABC):
         self.sinks: list[SinkId] = []
         """Every sink that was opened."""
         self.account = RecordingAccount(self.id, limits=config.limits, time_base=time_base, started=now)
-        self._invitation = invitation
+        self._invitation: RecordingRequest | None = invitation.read
         self._config = config
         self._codecs = tuple(Codec.parse(name) for name in config.codecs)
         self._sdp_session = sdp_session
@@ -166,7 +166,7 @@ class SessionExchanges(ABC):
     def begin(self, *, now: float) -> None:
         """Answer the invitation's offer: choose formats, take ports, ask for sockets."""
         self.state = SessionState.BINDING
-        offer = self._invitation.read.offer
+        offer = None if self._invitation is None else self._invitation.offer
         if offer is None:
             self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
         else:
@@ -344,7 +344,7 @@ class SessionExchanges(ABC):
         )
         if first:
             sink = self._open_sink(SinkKind.JOURNAL, "journal.pcapng")
-            self._journal.open(sink, flow=self._invitation.flow, started=self._started, now=now)
+            self._journal.open(sink, flow=self.flow, started=self._started, now=now)
         # The line stands in the journal before the answer that lets its packets come.
         self._describe_lines(exchange.plan, now)
         self.account.offer_answered(exchange.offer, exchange.plan, answer, now=now)

@@ -415,7 +415,7 @@ class Replay:
     def _take_metadata(self, read: RecordingRequest, now: float) -> None:
         if read.metadata_raw and self.account is not None:
             self.account.metadata_received(read.metadata, read.metadata_raw, now=now)
-            self._items.append(MetadataBody(self.account.metadata_documents, read.metadata_raw))
+            self._items.append(MetadataBody(self.account.metadata_documents, bytes(read.metadata_raw)))
 
     # the end
 

@@ -1,5 +1,6 @@
 """What the body of an INVITE, UPDATE or BYE of a recording session says: an SDP offer, metadata, both or neither."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from siprec_core.errors import RemoteProtocolError
@@ -11,7 +12,7 @@ from siprec_core.recording.policy import METADATA_TYPES, SiprecMarks, mark_findi
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sip.message import Request
-from siprec_core.sip.multipart import BodyPart, parse_body
+from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body
 from siprec_core.sip.uas import ACCEPTED_TYPES, Refusal
 
 _SEALED_TYPES = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime"))
@@ -26,8 +27,9 @@ class RecordingRequest:
     marks: SiprecMarks
     offer: SessionDescription | None
     metadata: MetadataDocument | None
-    metadata_raw: bytes
-    """The document as received, decoded from its transfer encoding; empty when there is none."""
+    metadata_raw: bytes | memoryview
+    """The document as received, decoded from its transfer encoding: a view of the body when it has none. Empty when
+    there is no document."""
     findings: tuple[Finding, ...]
     refusal: Refusal | None
     """What the body earns: 400, 415, 493; None when it can be taken."""
@@ -48,8 +50,8 @@ def read_request(request: Request, *, limits: Limits, strict: bool) -> Recording
     if body.error is not None:
         reading.refuse_malformed("body", body.error)
     else:
-        for part in body.leaves():
-            reading.take(part)
+        for part, optional in _parts_to_read(body):
+            reading.take(part, optional=optional)
         reading.refuse_unknown(request)
     marks = marks_of(request, body)
     if request.method == "INVITE" and not within_dialog(request):
@@ -67,6 +69,36 @@ def read_request(request: Request, *, limits: Limits, strict: bool) -> Recording
     )
 
 
+_UNSUPPORTED = Refusal(415, headers=(("Accept", ", ".join(ACCEPTED_TYPES)),))
+_DISPOSITIONS = {"application/sdp": "session"} | dict.fromkeys(METADATA_TYPES, "recording-session")
+"""The disposition of each type that is read (RFC 5621 section 8.2, RFC 7866 section 9)."""
+_OTHER_DESCRIPTIONS = frozenset(("early-session",))
+"""Dispositions of a session description that is not the call's (RFC 3959)."""
+
+
+def _parts_to_read(body: ParsedBody) -> Iterator[tuple[BodyPart, bool]]:
+    """Give the leaf parts that count, in order, and of each whether it may be passed over."""
+    if body.root is not None:
+        yield from _leaves(body.root, optional=False)
+
+
+def _leaves(part: BodyPart, *, optional: bool) -> Iterator[tuple[BodyPart, bool]]:
+    disposition = part.disposition
+    # What is in an optional part is optional as a whole.
+    optional = optional or (disposition is not None and disposition.handling == "optional")
+    if part.content_type.type != "multipart":
+        yield part, optional
+        return
+    leaves = [leaf for inner in part.parts for leaf in _leaves(inner, optional=optional)]
+    if part.content_type.media_type == "multipart/alternative":
+        # RFC 2046 5.1.4: the last alternative that is understood. What a sender puts there although it is of another
+        # kind than the rest (metadata beside SDP) is none of them.
+        kinds = [_DISPOSITIONS.get(leaf.content_type.media_type) for leaf, _ in leaves]
+        last = {kind: leaf for kind, leaf in zip(kinds, leaves, strict=True) if kind is not None}
+        leaves = list(last.values()) or leaves
+    yield from leaves
+
+
 class _Reading:
     """Collects what the parts say, in order."""
 
@@ -76,29 +108,35 @@ class _Reading:
         self.findings: list[Finding] = []
         self.offer: SessionDescription | None = None
         self.metadata: MetadataDocument | None = None
-        self.metadata_raw = b""
+        self.metadata_raw: bytes | memoryview = b""
         self.metadata_type = ""
         self.snapshot_requested = False
         self.refusal: Refusal | None = None
         self._unknown: list[str] = []
         self._sealed = False
 
-    def take(self, part: BodyPart) -> None:
-        """Take one leaf part."""
-        media_type = part.content_type.media_type
-        try:
-            if media_type == "application/sdp":
-                self._take_offer(part)
-                return
-            if media_type in METADATA_TYPES:
-                self._take_metadata(part)
-                return
-        except RemoteProtocolError as error:  # the transfer encoding
-            self.refuse_malformed(media_type, error)
+    def take(self, part: BodyPart, *, optional: bool) -> None:
+        """Take one leaf part; one that is `optional` may be passed over."""
+        disposition = None if part.disposition is None else part.disposition.type
+        if disposition == "by-reference":
+            # RFC 5621 9.4: such a part is only for what refers to it, and nothing that is read here does.
             return
-        if part.disposition is None or part.disposition.handling != "optional":
-            # RFC 5621 8.2: handling is "required" unless it says "optional"; then a type we do not know is 415.
-            self._foreign(part)
+        media_type = part.content_type.media_type
+        known = _DISPOSITIONS.get(media_type)
+        if known is not None and disposition not in {None, known}:
+            self._displaced(part, known)
+            # RFC 5621 8.4: 415 also for a disposition that a known type does not have in this context.
+            known = None if self._strict or disposition in _OTHER_DESCRIPTIONS else known
+        try:
+            if known == "session":
+                self._take_offer(part)
+            elif known is not None:
+                self._take_metadata(part)
+            elif not optional:
+                # RFC 5621 8.2: handling is "required" unless it says "optional"; then a type we do not know is 415.
+                self._foreign(part)
+        except RemoteProtocolError as error:  # the transfer encoding
+            self._take_undecodable(part, error)
 
     def refuse_unknown(self, request: Request) -> None:
         """Refuse with 415 what we cannot read: an encoded body, or required parts of unknown types.
@@ -114,7 +152,7 @@ class _Reading:
             # RFC 3261 23.2, 21.4.26: an encrypted body for which we have no key is answered 493 (Undecipherable).
             self.refusal = Refusal(493)
         elif self._unknown and (self._strict or (self.offer is None and self.metadata is None)):
-            self.refusal = Refusal(415, headers=(("Accept", ", ".join(ACCEPTED_TYPES)),))
+            self.refusal = _UNSUPPORTED
 
     def refuse_malformed(self, what: str, error: RemoteProtocolError) -> None:
         """Refuse with 400 and the place of the fault."""
@@ -156,6 +194,24 @@ class _Reading:
         if isinstance(parsed.document, MetadataDocument):
             self.metadata = parsed.document
         self.snapshot_requested = isinstance(parsed.document, RequestSnapshot)
+
+    def _take_undecodable(self, part: BodyPart, error: RemoteProtocolError) -> None:
+        """Take a part whose transfer encoding fails: metadata refuses the request in strict mode only."""
+        media_type = part.content_type.media_type
+        if media_type in METADATA_TYPES and not self._strict:
+            self.metadata_raw, self.metadata_type = part.content, media_type
+            self.findings.append(finding("metadata-malformed", "metadata", str(error)))
+        elif error.status_hint == 415:
+            # RFC 2045 6.4: what has an unknown encoding is an octet stream, whatever its Content-Type says.
+            self.refusal = self.refusal or _UNSUPPORTED
+        else:
+            self.refuse_malformed(media_type, error)
+
+    def _displaced(self, part: BodyPart, known: str) -> None:
+        """Tell of a disposition that is not that of the type; `metadata-disposition` tells it of metadata."""
+        if known == "session" and part.disposition is not None:
+            message = f"a session description of disposition {part.disposition.type[:40]!r}"
+            self.findings.append(finding("body-disposition", "Content-Disposition", message))
 
     def _foreign(self, part: BodyPart) -> None:
         media_type = part.content_type.media_type

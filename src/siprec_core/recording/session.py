@@ -186,7 +186,10 @@ class RecordingSession(SessionExchanges):
         self.state = SessionState.ACTIVE
         self.account.answered(now=now)
         self._ends_at = now + self._config.limits.recording_seconds
-        self._take_metadata(self._invitation.read, now)
+        if self._invitation is not None:
+            # Nothing else is wanted of the INVITE: its body may be large, and the recording may last for hours.
+            read, self._invitation = self._invitation, None
+            self._take_metadata(read, now)
         self._write_active_report()
         self._outbox.put(SessionEstablished(session=self.id, labels=labels))
 

@@ -190,7 +190,7 @@ class CalledSide:
                 request=incoming.request,
                 flow=incoming.flow,
                 local_tag=incoming.local_tag,
-                raw=incoming.raw,
+                raw=incoming.take_raw(),
             )
         )
 

@@ -31,6 +31,7 @@ class MessageFramer:
         "_buffer",
         "_closed",
         "_discard",
+        "_discarded",
         "_ended",
         "_head",
         "_limits",
@@ -49,6 +50,7 @@ class MessageFramer:
         self._body = bytearray()
         self._body_missing = 0
         self._discard = 0
+        self._discarded = 0
         self._ended = False
         self._closed = False
         self.scanned_size = 0
@@ -67,6 +69,11 @@ class MessageFramer:
     def buffered_size(self) -> int:
         """Octets held."""
         return len(self._buffer) + len(self._body)
+
+    @property
+    def arrived_size(self) -> int:
+        """Octets of the message that is arriving: those held, and those of a refused body that were read past."""
+        return self.buffered_size + self._discarded
 
     def receive(self, data: bytes | memoryview) -> None:
         """Take what came, any number of octets."""
@@ -103,8 +110,10 @@ class MessageFramer:
             taken = min(self._discard, len(self._buffer))
             del self._buffer[:taken]
             self._discard -= taken
+            self._discarded += taken
             if self._discard:
                 return None
+            self._discarded = 0
         if not self._searched and self._skip_line_ends():
             return KeepAlive.PING
         return self._read_head() if self._buffer else None
@@ -157,8 +166,8 @@ class MessageFramer:
             error = RemoteProtocolError("the header field is missing on a stream", field="Content-Length")
             return Malformed.from_message(error, message, fatal=True)
         if length > self._limits.body_size:
-            # A body not much too large is drained, so that the peer can read the answer and go on.
-            drained = length <= 2 * self._limits.body_size and not head.over_limit
+            # A body that is bounded all the same is read past, so that the peer can read the answer and go on.
+            drained = length <= self._limits.drained_size and not head.over_limit
             self._discard = length if drained else 0
             error = RemoteProtocolError("the body is too large", status_hint=413, field="Content-Length")
             return Malformed.from_message(error, message, fatal=not drained)

@@ -67,14 +67,14 @@ class BodyPart:
         for part in self.parts:
             yield from part.leaves()
 
-    def decoded(self) -> bytes:
-        """Give the content without its transfer encoding (RFC 2045 section 6).
+    def decoded(self) -> bytes | memoryview:
+        """Give the content without its transfer encoding (RFC 2045 section 6): itself, not a copy, when it has none.
 
         Raises RemoteProtocolError: status 415 for an unknown encoding, 400 for content that does not follow it.
         """
         encoding = (self.headers.get("Content-Transfer-Encoding") or "binary").strip().lower()
         if encoding in ("binary", "8bit", "7bit"):
-            return bytes(self.content)
+            return self.content
         if encoding == "quoted-printable":
             return binascii.a2b_qp(self.content)
         if encoding == "base64":
@@ -101,7 +101,7 @@ def parse_body(message: Request | Response, *, limits: Limits) -> ParsedBody:
     """Read the body of a message, nested multipart bodies included. Never raises."""
     if not message.body:
         return ParsedBody(None)
-    reading = _Reading(limits)
+    reading = _Reading(message.body, limits)
     try:
         content_type = message.content_type
     except RemoteProtocolError as error:
@@ -111,7 +111,7 @@ def parse_body(message: Request | Response, *, limits: Limits) -> ParsedBody:
         reading.note("mime-no-content-type")
         content_type = _SDP if message.body.startswith(b"v=0") else _OCTETS
     try:
-        root = reading.read_part(message.headers, memoryview(message.body), content_type, depth=1)
+        root = reading.read_part(message.headers, 0, len(message.body), content_type, depth=1)
     except RemoteProtocolError as error:
         return ParsedBody(None, tuple(reading.findings), error)
     return ParsedBody(root, tuple(reading.findings))
@@ -140,11 +140,13 @@ def write_multipart(parts: Sequence[BodyPart], *, boundary: str) -> bytes:
 
 
 class _Reading:
-    """One pass over a body: the limits count across all levels."""
+    """One pass over a body: the limits count across all levels, and every part is found in place."""
 
-    __slots__ = ("_limits", "_parts", "_told", "findings")
+    __slots__ = ("_data", "_limits", "_parts", "_told", "_view", "findings")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        self._data = data
+        self._view = memoryview(data)
         self._limits = limits
         self._parts = 0
         self._told: set[str] = set()
@@ -156,16 +158,17 @@ class _Reading:
             self._told.add(code)
             self.findings.append(finding(code, "body", message))
 
-    def read_part(self, headers: Headers, content: memoryview, content_type: ContentType, depth: int) -> BodyPart:
-        """Read a part and what is nested in it. Raises RemoteProtocolError."""
+    def read_part(self, headers: Headers, start: int, end: int, content_type: ContentType, depth: int) -> BodyPart:
+        """Read a part, whose content is given by its place, and what is nested in it. Raises RemoteProtocolError."""
         parts: tuple[BodyPart, ...] = ()
         if content_type.type == "multipart":
             if depth > self._limits.multipart_depth:
                 raise RemoteProtocolError(f"multipart bodies nested deeper than {self._limits.multipart_depth}")
-            parts = self._read_multipart(content, content_type, depth)
-        return BodyPart(headers, content, content_type, self._disposition(headers), parts)
+            delimiter = self._delimiter(content_type)
+            parts = tuple(self._read_part_at(*place, depth) for place in self._cut(start, end, delimiter))
+        return BodyPart(headers, self._view[start:end], content_type, self._disposition(headers), parts)
 
-    def _read_multipart(self, content: memoryview, content_type: ContentType, depth: int) -> tuple[BodyPart, ...]:
+    def _delimiter(self, content_type: ContentType) -> bytes:
         boundary = content_type.boundary
         if not boundary:
             raise RemoteProtocolError("multipart without a boundary", field="Content-Type")
@@ -174,18 +177,18 @@ class _Reading:
             raise RemoteProtocolError(
                 f"a boundary of more than {self._limits.multipart_boundary} octets", field="Content-Type"
             )
-        # Searching needs bytes; the body of a message is the object behind the view of the outermost level.
-        data = content.obj if depth == 1 and isinstance(content.obj, bytes) else bytes(content)
-        return tuple(self._read_part_at(data, content, start, end, depth) for start, end in self._cut(data, delimiter))
+        return delimiter
 
-    def _cut(self, data: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
-        """Give where each part (header and content) starts and ends."""
-        start = -1
-        position = 0
-        while (at := data.find(delimiter, position)) != -1:
-            line_end, closing = _delimiter_line(data, at, at + len(delimiter))
+    def _cut(self, position: int, end: int, delimiter: bytes) -> Iterator[tuple[int, int]]:
+        """Give where each part (header and content) of a multipart content starts and ends."""
+        data, first, start = self._data, position, -1
+        while (at := data.find(delimiter, position, end)) != -1:
+            position = at + len(delimiter)
+            # RFC 2046 5.1.1: "the boundary delimiter MUST occur at the beginning of a line".
+            if at > first and data[at - 1] != 0x0A:
+                continue
+            line_end, closing = _delimiter_line(data, position, end)
             if line_end == -1:
-                position = at + len(delimiter)
                 continue
             if start != -1:
                 yield start, self._before_delimiter(data, start, at)
@@ -198,8 +201,8 @@ class _Reading:
         if start == -1:
             raise RemoteProtocolError("no delimiter of the multipart body was found")
         self.note("mime-unterminated")
-        if start < len(data):
-            yield start, len(data)
+        if start < end:
+            yield start, end
 
     def _before_delimiter(self, data: bytes, start: int, at: int) -> int:
         # RFC 2046 5.1.1: "the initial CRLF is considered to be attached to the boundary delimiter line".
@@ -210,16 +213,15 @@ class _Reading:
         self.note("mime-bare-lf")
         return at - 1
 
-    def _read_part_at(self, data: bytes, view: memoryview, start: int, end: int, depth: int) -> BodyPart:
+    def _read_part_at(self, start: int, end: int, depth: int) -> BodyPart:
         self._parts += 1
         if self._parts > self._limits.multipart_parts:
             raise RemoteProtocolError(f"more than {self._limits.multipart_parts} parts")
-        headers, content_start = self._read_part_header(data, start, end)
-        content = view[content_start:end]
+        headers, content_start = self._read_part_header(self._data, start, end)
         length = headers.get("Content-Length")
-        if length is not None and read_number(length, len(data)) != len(content):
+        if length is not None and read_number(length, end) != end - content_start:
             self.note("mime-part-length")
-        return self.read_part(headers, content, self._content_type(headers), depth + 1)
+        return self.read_part(headers, content_start, end, self._content_type(headers), depth + 1)
 
     def _read_part_header(self, data: bytes, start: int, end: int) -> tuple[Headers, int]:
         # RFC 2046 5.1: "NO header fields are actually required in body parts"; the empty line stands all the same.
@@ -273,24 +275,21 @@ class _Reading:
 
 
 def _delimiter_line(data: bytes, at: int, end: int) -> tuple[int, bool]:
-    """Give where the line of a delimiter ends and whether it closes; (-1, False) where the text is only data.
+    """Give where the line of a delimiter that stops at `at` ends and whether it closes; (-1, False) for mere data.
 
-    A delimiter "MUST occur at the beginning of a line", and only linear whitespace may follow it (RFC 2046 5.1.1).
+    Only linear whitespace may follow a delimiter (RFC 2046 5.1.1). The content ends at `end`.
     """
-    if at > 0 and data[at - 1] != 0x0A:
-        return -1, False
-    closing = data.startswith(b"--", end)
+    closing = data.startswith(b"--", at, end)
     if closing:
-        end += 2
-    size = len(data)
-    while end < size and data[end] in b" \t":
-        end += 1
-    if end == size:
-        return end, closing
-    if data[end] == 0x0A:
-        return end + 1, closing
-    if data.startswith(b"\r\n", end):
-        return end + 2, closing
+        at += 2
+    while at < end and data[at] in b" \t":
+        at += 1
+    if at == end:
+        return at, closing
+    if data[at] == 0x0A:
+        return at + 1, closing
+    if data.startswith(b"\r\n", at, end):
+        return at + 2, closing
     return -1, False
 
 

@@ -40,19 +40,23 @@ from siprec_core.types import Address, Flow
 class IncomingRequest:
     """A request that we answer, with its transaction and the path of its answers."""
 
-    __slots__ = ("flow", "key", "local_tag", "machine", "owner", "raw", "request")
+    __slots__ = ("_raw", "flow", "key", "local_tag", "machine", "owner", "request")
 
     def __init__(self, key: TransactionKey, machine: ServerTransaction, received: Received, local_tag: str) -> None:
         self.key = key
         self.machine = machine
         self.request = machine.request
         self.flow = received.flow
-        self.raw = received.raw
-        """The octets as they came."""
+        self._raw = received.raw
         self.local_tag = local_tag
         """To tag of our responses, the same in all of them (RFC 3261 8.2.6.2)."""
         self.owner: int | None = None
         """Call that the messages of this transaction are traced for."""
+
+    def take_raw(self) -> bytes:
+        """Give the octets as they came, once: a large message is not held as long as its transaction lives."""
+        raw, self._raw = self._raw, b""
+        return raw
 
 
 class OutgoingRequest:

@@ -296,7 +296,7 @@ class TransportLayer:
 
     def _crawls(self, connection: _Connection, now: float) -> bool:
         """Tell whether the message that is arriving comes too slowly to be meant."""
-        return connection.framer.buffered_size < (now - connection.since) * self._limits.slow_message_rate
+        return connection.framer.arrived_size < (now - connection.since) * self._limits.slow_message_rate
 
     def _admits(self, flow: Flow) -> bool:
         """Tell whether a connection of a peer's may stay, and count it; nothing is kept of one that may not."""

@@ -35,7 +35,7 @@ def test_parts_may_come_in_any_order_with_others_between(parts: tuple[tuple[str,
     assert found.offer is not None
     assert len(found.offer.media) == 2
     assert found.metadata is not None
-    assert found.metadata_raw.decode() == METADATA
+    assert bytes(found.metadata_raw).decode() == METADATA
     assert found.refusal is None
 
 
@@ -87,14 +87,106 @@ def test_transfer_encodings_are_undone(encoding: str) -> None:
     kind, text = multipart(SDP, ("application/rs-metadata\r\nContent-Transfer-Encoding: " + encoding, "", content))
     found = understood(request("INVITE", body=text, content_type=kind))
     assert found.metadata is not None
-    assert found.metadata_raw.decode() == METADATA
+    assert bytes(found.metadata_raw).decode() == METADATA
 
 
-def test_a_broken_transfer_encoding_is_400() -> None:
-    kind, text = multipart(SDP, ("application/rs-metadata\r\nContent-Transfer-Encoding: rot13", "", METADATA))
+@pytest.mark.requirement("5621-3-a")
+@pytest.mark.parametrize(("encoding", "content", "status"), [("rot13", METADATA, 415), ("base64", "a", 400)])
+def test_metadata_whose_encoding_fails_refuses_only_in_strict_mode(encoding: str, content: str, status: int) -> None:
+    part = (f"application/rs-metadata\r\nContent-Transfer-Encoding: {encoding}", "recording-session", content)
+    kind, text = multipart(SDP, part)
+    data = request("INVITE", body=text, content_type=kind)
+    found = understood(data)
+    assert found.refusal is None
+    assert found.offer is not None
+    assert found.metadata is None
+    assert bytes(found.metadata_raw).decode() == content
+    assert "metadata-malformed" in codes(found)
+    strict = understood(data, strict=True)
+    assert strict.refusal is not None
+    assert strict.refusal.status == status
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("rot13", 415), ("base64", 400)])
+def test_an_offer_whose_encoding_fails_is_refused(encoding: str, status: int) -> None:
+    kind, text = multipart((f"application/sdp\r\nContent-Transfer-Encoding: {encoding}", "", "a"), XML)
     found = understood(request("INVITE", body=text, content_type=kind))
     assert found.refusal is not None
-    assert found.refusal.status == 400
+    assert found.refusal.status == status
+    assert (status == 415) is bool(found.refusal.headers)
+
+
+@pytest.mark.requirement("5621-8-b")
+@pytest.mark.parametrize(
+    ("disposition", "taken", "strict_status"),
+    [
+        ("", True, None),
+        ("session", True, None),
+        ("Session;handling=required", True, None),
+        ("render", True, 415),
+        ("attachment;handling=optional", True, None),
+        ("early-session", False, 415),
+        ("early-session;handling=optional", False, None),
+    ],
+)
+def test_dispositions_of_sdp(disposition: str, taken: bool, strict_status: int | None) -> None:
+    data = with_parts(("application/sdp", disposition, OFFER), XML)
+    found = understood(data)
+    assert (found.offer is not None) is taken
+    assert ("body-disposition" in codes(found)) is (disposition.partition(";")[0].lower() not in {"", "session"})
+    assert found.refusal is None
+    strict = understood(data, strict=True)
+    assert (None if strict.refusal is None else strict.refusal.status) == strict_status
+    assert (strict.offer is not None) is (disposition.lower().startswith("session") or not disposition)
+
+
+def test_an_early_description_beside_the_offer_is_not_a_second_offer() -> None:
+    found = understood(with_parts(("application/sdp", "early-session;handling=optional", "v=0"), SDP, XML))
+    assert found.offer is not None
+    assert "body-second-offer" not in codes(found)
+    assert found.refusal is None
+
+
+@pytest.mark.requirement("5621-9-a")
+@pytest.mark.parametrize("part", [GTD, JSON, SDP, XML], ids=lambda part: part[0])
+def test_what_is_only_to_be_referred_to_is_passed_over(part: tuple[str, str, str]) -> None:
+    referred = (part[0], "by-reference", part[2])
+    for strict in (False, True):
+        found = understood(with_parts(referred, SDP, XML), strict=strict)
+        assert found.refusal is None
+        assert found.offer is not None
+        assert found.metadata is not None
+        assert not {"body-second-offer", "body-second-metadata", "body-unknown-part"} & codes(found)
+        assert understood(with_parts((SDP[0], "by-reference", SDP[2]), XML), strict=strict).offer is None
+
+
+def nested(kind: str, disposition: str, *parts: tuple[str, str, str]) -> tuple[str, str, str]:
+    _, text = multipart(*parts)
+    return (f"multipart/{kind};boundary=inner", disposition, text.replace("--edge", "--inner"))
+
+
+@pytest.mark.requirement("5621-4-a")
+def test_of_alternatives_the_last_that_is_understood_counts() -> None:
+    other = OFFER.replace("41000", "42000")
+    plain, later = ("text/plain", "", "hello"), ("application/sdp", "", other)
+    found = understood(with_parts(nested("alternative", "", plain, SDP, later, JSON), XML), strict=True)
+    assert found.refusal is None
+    assert found.offer is not None
+    assert found.offer.media[0].port == 42000
+    assert "body-second-offer" not in codes(found)
+    mixed = understood(with_parts(nested("alternative", "", SDP, XML)))
+    assert mixed.offer is not None
+    assert mixed.metadata is not None
+    unknown = understood(with_parts(nested("alternative", "", plain, JSON)))
+    assert unknown.refusal is not None
+    assert unknown.refusal.status == 415
+
+
+@pytest.mark.requirement("5621-8-a")
+def test_what_is_in_an_optional_part_is_optional() -> None:
+    for disposition, status in (("session;handling=optional", None), ("", 415)):
+        found = understood(with_parts(SDP, XML, nested("mixed", disposition, JSON)), strict=True)
+        assert (None if found.refusal is None else found.refusal.status) == status
 
 
 def test_broken_sdp_is_400_with_its_place() -> None:
@@ -111,7 +203,7 @@ def test_broken_metadata_refuses_only_in_strict_mode(xml: str) -> None:
     assert tolerant.refusal is None
     assert tolerant.offer is not None
     assert tolerant.metadata is None
-    assert tolerant.metadata_raw.decode() == xml, "what came is kept"
+    assert bytes(tolerant.metadata_raw).decode() == xml, "what came is kept"
     strict = understood(data, strict=True)
     if xml:
         assert "metadata-malformed" in codes(tolerant)

@@ -7,7 +7,7 @@ from siprec_core.sip.framing import KeepAlive, MessageFramer
 from siprec_core.sip.message import Malformed, Request, Response
 from tests.core.sip.strategies import cuts
 
-SMALL = Limits(header_block_size=600, body_size=100)
+SMALL = Limits(header_block_size=600, body_size=100, drained_size=200)
 
 
 def message(body: bytes = b"", *, length: str | None = None, method: str = "OPTIONS", extra: str = "") -> bytes:
@@ -134,8 +134,12 @@ def test_bodies_that_are_too_large(length: str, fatal: bool) -> None:
     assert (event.error.status_hint, event.fatal, event.request_method) == (413, fatal, "OPTIONS")
     if not fatal:
         assert framer.mid_message
-        framer.receive(b"x" * int(length) + message())
+        framer.receive(b"x" * (int(length) - 1))
+        assert framer.poll() is None
+        assert (framer.buffered_size, framer.arrived_size) == (0, int(length) - 1)
+        framer.receive(b"x" + message())
         assert isinstance(framer.poll(), Request)
+        assert framer.arrived_size == 0
 
 
 @pytest.mark.parametrize("length", ["", "-1", "ten", "1, 1"])

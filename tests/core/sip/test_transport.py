@@ -409,6 +409,21 @@ def test_a_message_that_is_slow_but_does_not_crawl_is_awaited() -> None:
     assert "Received" in kinds(layer)
 
 
+def test_a_refused_body_that_is_read_past_does_not_crawl() -> None:
+    layer = TransportLayer(limits=Limits(body_size=1, drained_size=10_000))
+    layer.flow_opened(stream(), now=0.0)
+    head = request("OPTIONS").replace(b"Content-Length: 0", b"Content-Length: 4000")
+    assert b"4000" in head
+    layer.receive_stream(stream(), head, now=10.0)
+    assert kinds(layer) == ["Refused", "SendStream"]
+    for second in range(20):
+        layer.receive_stream(stream(), b"x" * 200, now=11.0 + second)
+        layer.handle_timeout(now=11.0 + second)
+    assert kinds(layer) == []
+    layer.receive_stream(stream(), request("OPTIONS"), now=32.0)
+    assert kinds(layer) == ["Received"]
+
+
 def test_connections_of_one_source_are_limited_and_those_over_it_leave_nothing() -> None:
     layer = TransportLayer(limits=Limits(connections_per_source=2))
     flows = [stream(number) for number in range(1, 5)]
