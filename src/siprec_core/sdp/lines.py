@@ -62,19 +62,19 @@ _KEPT_SIZE: Final = 64
 _NUMBER_SIZE: Final = 20
 """Digits of the largest 64-bit number (RFC 8866 section 5.2)."""
 
-_attribute_lines: dict[str, AttributeLine] = {}
+_attribute_lines: dict[str, tuple[Attribute, str | None]] = {}
 known_attribute_line: Final = _attribute_lines.get
-"""Look up a whole line, `a=` included; None when it has to be read."""
+"""Look up a whole line, `a=` included, without problems: attribute and mark; None when it has to be read."""
 
 
 def read_attribute_line(value: str) -> AttributeLine:
     """Read what stands behind `a=`."""
     name, colon, content = value.partition(":")
     line = _read_attribute(Attribute(name, content if colon else None))
-    if name in _REPEATED and len(value) <= _KEPT_SIZE:
+    if name in _REPEATED and line.problem is None and len(value) <= _KEPT_SIZE:
         if len(_attribute_lines) >= _KEPT_LINES:
             _attribute_lines.clear()
-        _attribute_lines[f"a={value}"] = line
+        _attribute_lines[f"a={value}"] = (line.attribute, line.mark)
     return line
 
 
@@ -194,22 +194,32 @@ def read_timing(value: str) -> bool:
 
 def read_media_line(value: str) -> MediaLine:
     """Read what stands behind `m=` (RFC 8866 section 5.14)."""
-    fields = value.split()
-    if len(fields) < 4:
+    fields = value.split(None, 2)
+    rest = fields.pop() if len(fields) == 3 else ""
+    protocol, formats, problem = _read_formats_kept(rest) if len(rest) <= _KEPT_SIZE else _read_formats(rest)
+    if not formats:
         media = fields[0] if fields else "audio"
-        protocol = fields[2] if len(fields) == 3 else "RTP/AVP"
-        return MediaLine(media, protocol=protocol, complete=False, problem=Problem("sdp-media-line", "m="))
-    media, port_text, protocol, *formats = fields
-    if port_text.isdigit() and len(port_text) <= 5 and (port := read_number(port_text)) is not None and port <= 65535:
-        problem = None if len(set(formats)) == len(formats) else Problem("sdp-formats", "m=", "a format stands twice")
-        return MediaLine(media, port, 1, protocol, tuple(formats), problem)
+        return MediaLine(media, 0, 1, protocol, ("0",), Problem("sdp-media-line", "m="), complete=False)
+    media, port_text = fields
+    port = read_number(port_text)
+    if port is not None and port <= 65535:
+        return MediaLine(media, port, 1, protocol, formats, problem)
     number, slash, count_text = port_text.partition("/")
     port, count = read_number(number), read_number(count_text)
     if not slash or port is None or port > 65535 or not count:
         problem = Problem("sdp-port", "m=", f"port {shown(port_text)} read as 0")
-        return MediaLine(media, 0, 1, protocol, tuple(formats), problem)
-    problem = None if count == 1 else Problem("sdp-port-count", "m=")
-    return MediaLine(media, port, count, protocol, tuple(formats), problem)
+        return MediaLine(media, 0, 1, protocol, formats, problem)
+    return MediaLine(media, port, count, protocol, formats, None if count == 1 else Problem("sdp-port-count", "m="))
+
+
+def _read_formats(text: str) -> tuple[str, tuple[str, ...], Problem | None]:
+    """Read protocol and formats of an `m=` line."""
+    protocol, *formats = text.split() or ["RTP/AVP"]
+    twice = len(set(formats)) < len(formats)
+    return protocol, tuple(formats), Problem("sdp-formats", "m=", "a format stands twice") if twice else None
+
+
+_read_formats_kept = lru_cache(maxsize=256)(_read_formats)
 
 
 def read_number(text: str) -> int | None:

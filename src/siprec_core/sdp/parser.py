@@ -17,7 +17,6 @@ from siprec_core.sdp.attributes import Attribute, shown
 from siprec_core.sdp.crypto import SECURE_RTP
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, payload_type_of
 from siprec_core.sdp.lines import (
-    AttributeLine,
     MediaLine,
     Problem,
     known_attribute_line,
@@ -81,6 +80,21 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _STRAY_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
+def _count_lines(data: bytes) -> int:
+    """Count line ends of every kind."""
+    return data.count(b"\r") + data.count(b"\n") - data.count(b"\r\n")
+
+
+_USUAL_HEAD: Final = re.compile(
+    r"v=0\no=(\S{1,64}) ([0-9]{1,20}) ([0-9]{1,20}) IN (IP4|IP6) (\S{1,64})\ns=([^\n]{1,64})\nc=(IN IP[46] \S{1,48})\n"
+    r"t=0 0(?:\n|\Z)"
+)
+"""Matched against lines joined by LF."""
+_USUAL_SIZE: Final = 256
+"""No line of a usual head is longer."""
+_NO_TIME: Final = (RawLine("t", "0 0"),)
+
+
 class _Section:
     """The lines of the session, or of one media line, while they are collected."""
 
@@ -106,9 +120,8 @@ class _Section:
         self.repeated: list[tuple[str, Attribute, int]] = []
         """What may stand once and stands again: mark, attribute and line number."""
 
-    def add(self, line: AttributeLine, number: int) -> None:
-        """Append an attribute."""
-        attribute, mark, _ = line
+    def add(self, attribute: Attribute, mark: str | None, number: int) -> None:
+        """Append an attribute; `mark` names what may stand once."""
         self.attributes.append(attribute)
         if mark is not None and self.marks.setdefault(mark, number) != number:
             self.repeated.append((mark, attribute, number))
@@ -157,26 +170,54 @@ class _Parser:
     def parse(self, data: bytes) -> SessionDescription:
         """Read the whole text. Raises _UnusableError."""
         line_size = self._limits.sdp_line_size
-        for number, line in enumerate(self._split(data), 1):
+        lines = self._split(data)
+        head = self._read_usual_head(lines)
+        section = self._section
+        for number, line in enumerate(lines[head:], head + 1):
             known = known_attribute_line(line)
-            if known is not None and known.problem is None:
-                self._section.add(known, number)
-            elif len(line) > line_size:
+            if known is not None:
+                # As `_Section.add`, without the call: most lines of a description come by here.
+                attribute, mark = known
+                section.attributes.append(attribute)
+                if mark is not None and section.marks.setdefault(mark, number) != number:
+                    section.repeated.append((mark, attribute, number))
+                continue
+            if len(line) > line_size:
                 self._excess("line longer than the limit", number)
             elif line[1:2] == "=":
                 self._read(line[0], line[2:], number)
             else:
                 self._read_loose(line, number)
+            section = self._section
         return self._finish()
+
+    def _read_usual_head(self, lines: list[str]) -> int:
+        """Read the lines before the first attribute or media line at once if they are as nearly everybody writes them.
+
+        Gives how many they are, 0 when they have to be read one by one.
+        """
+        match = _USUAL_HEAD.match("\n".join(lines[:5]))
+        if match is None or self._limits.sdp_line_size < _USUAL_SIZE:
+            return 0
+        connection, problem = read_connection(match[7])
+        if problem is not None:
+            return 0
+        username, session_id, version, kind, address, self._name, _ = match.groups()
+        self._origin = Origin(username, int(session_id), int(version), address, kind)
+        self._session.connection = connection
+        self._session.rank = _SESSION_ORDER["t"]
+        self._timing = _NO_TIME
+        self._version_seen = self._timing_seen = True
+        return 5
 
     # The text
 
     def _split(self, data: bytes) -> list[str]:
         """Decode the text and cut it into lines."""
-        line_ends = data.count(b"\r\n")
-        strays = data.count(b"\r") + data.count(b"\n") - 2 * line_ends
+        line_ends = data.count(b"\n")
+        strays = data.count(b"\r") != line_ends or data.count(b"\r\n") != line_ends
         # Counted before anything is cut, so that a flood of line ends costs no memory.
-        if line_ends + strays > self._limits.sdp_lines:
+        if (_count_lines(data) if strays else line_ends) > self._limits.sdp_lines:
             self._fail(Problem("sdp-limit", "text", "more lines than the limit"), self._limits.sdp_lines)
         text = self._decode(data)
         if not text or text.isspace():
@@ -252,13 +293,13 @@ class _Parser:
             self._found(Problem("sdp-order", f"{letter}=", message), number)
 
     def _read_attribute(self, value: str, number: int) -> None:
-        line = read_attribute_line(value)
+        attribute, mark, problem = read_attribute_line(value)
         section = self._section
-        section.add(line, number)
-        if line.attribute.name == "crypto" and not section.crypto_line:
+        section.add(attribute, mark, number)
+        if attribute.name == "crypto" and not section.crypto_line:
             section.crypto_line = number
-        if line.problem is not None:
-            self._found(line.problem, number)
+        if problem is not None:
+            self._found(problem, number)
 
     def _read_version(self, letter: str, value: str, number: int) -> None:
         if self._version_seen:
@@ -399,7 +440,8 @@ class _Parser:
             self._found(Problem("sdp-timing", "t="), 1)
         if len(session.attributes) > self._limits.sdp_attributes:
             self._fail(Problem("sdp-limit", "a=", "more attributes than the limit"), 1)
-        self._check_repeated(session)
+        if session.repeated:
+            self._check_repeated(session)
         label_line = session.marks.get("label")
         if label_line is not None:
             self._found(Problem("sdp-label", "a=label", "a label stands before the first media line"), label_line)
@@ -410,7 +452,7 @@ class _Parser:
         for section in self._media:
             self._check_media(section)
         media = tuple([section.description() for section in self._media])
-        if media and all(not section.media.complete for section in self._media):
+        if media and not any(section.media.complete for section in self._media):
             self._fail(Problem("sdp-malformed", "m=", "no media line can be read"), self._media[0].line)
         return SessionDescription(
             origin,
@@ -435,7 +477,8 @@ class _Parser:
             del section.attributes[limit:]
             section.unusable = True
             self._found(Problem("sdp-limit", "m=", "more attributes than the limit"), section.line)
-        self._check_repeated(section)
+        if section.repeated:
+            self._check_repeated(section)
         if section.crypto_line and media.protocol.upper() not in SECURE_RTP:
             message = f"keys stand in a line of {shown(media.protocol)}"
             self._found(Problem("sdp-crypto-misplaced", "a=crypto", message), section.crypto_line)

@@ -22,7 +22,12 @@ from siprec_core.sdp.model import Bandwidth, Connection, Origin
 def test_a_line_that_recurs_is_kept() -> None:
     line = read_attribute_line("rtpmap:0 PCMU/8000")
     assert line == AttributeLine(Attribute("rtpmap", "0 PCMU/8000"), "0")
-    assert known_attribute_line("a=rtpmap:0 PCMU/8000") is line
+    known = known_attribute_line("a=rtpmap:0 PCMU/8000")
+    assert known == line[:2]
+    assert known is not None
+    assert known[0] is line.attribute
+    read_attribute_line("rtpmap:0 pcmu/8000a")
+    assert known_attribute_line("a=rtpmap:0 pcmu/8000a") is None, "what has a problem is read again"
 
 
 @pytest.mark.parametrize(

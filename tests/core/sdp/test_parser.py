@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from siprec_core.limits import Limits
 from siprec_core.sdp import lines as sdp_lines
+from siprec_core.sdp import parser as sdp_parser
 from siprec_core.sdp.model import Connection, RawLine, SessionDescription
 from siprec_core.sdp.parser import ParsedSdp, parse_sdp
 from tests.core.sdp.strategies import peer_texts
@@ -305,3 +306,29 @@ def test_every_beginning_of_a_good_text_is_taken() -> None:
     for end in range(len(data)):
         parsed = parse_sdp(data[:end], limits=LIMITS)
         assert bool(parsed.findings) == (data[:end] not in whole)
+
+
+HEADS = st.builds(
+    "v=0\n".__add__,
+    st.lists(
+        st.sampled_from(
+            (
+                "o=- 1 1 IN IP4 192.0.2.1", "o=a\x0bb 1 1 IN IP4 192.0.2.1", "o=- 99999999999999999999 0 IN IP6 ::1",
+                "o=- 1 1 IN IP4 192.0.2.1 ", "s=-", "s= x ", "s=", "s=\x1c", "c=IN IP4 192.0.2.1", "c=IN IP4 host",
+                "c=IN IP6 192.0.2.1", "c=IN IP4 192.0.2.1/4", "t=0 0", "t=0 0 ", "t=1 2", "a=sendonly", "b=AS:1", "i=x",
+            )
+        ),
+        max_size=8,
+    ).map("\n".join),
+)  # fmt: skip
+
+
+@given(HEADS | st.just(SESSION).map(lambda text: text + LINE) | st.text(max_size=9).map(SESSION.__add__))
+def test_the_usual_head_is_read_as_line_by_line(text: str) -> None:
+    data = text.replace("\n", "\r\n").encode("utf-8", "surrogateescape")
+    at_once = parse_sdp(data, limits=LIMITS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sdp_parser, "_USUAL_SIZE", LIMITS.sdp_line_size + 1)
+        line_by_line = parse_sdp(data, limits=LIMITS)
+    assert (at_once.description, at_once.findings) == (line_by_line.description, line_by_line.findings)
+    assert repr(at_once) == repr(line_by_line) or at_once.error is not None
