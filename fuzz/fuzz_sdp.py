@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from siprec_core.errors import NegotiationError
 from siprec_core.limits import Limits
+from siprec_core.sdp.crypto import SUITES, InlineKey, SrtpPolicy, read_crypto
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import build_answer, plan_answer
@@ -35,20 +36,28 @@ def check(data: bytes) -> None:
 
 def _check_answer(offer: SessionDescription) -> None:
     try:
-        plan = plan_answer(offer, codecs=CODECS, all_codecs=True, rtcp_mux=True)
+        plan = plan_answer(offer, codecs=CODECS, all_codecs=True, rtcp_mux=True, srtp=SrtpPolicy.ALLOW)
     except NegotiationError as error:
         _require(error.message.isprintable(), "unprintable refusal")
         return
     _require(all((found.message + found.where).isprintable() for found in plan.findings), "unprintable finding")
     ports = {line.index: 30000 + 2 * line.index for line in plan.accepted}
-    answer = build_answer(offer, plan, ports=ports, address="192.0.2.1", session_id=1)
+    keys = {line.index: _key(line.index, line.crypto.suite) for line in plan.accepted if line.crypto is not None}
+    answer = build_answer(offer, plan, ports=ports, address="192.0.2.1", session_id=1, keys=keys)
     parsed = parse_sdp(answer.to_bytes(), limits=WIDER_LIMITS).description
     _require(parsed == answer, "the answer does not survive a round trip")
     _require(len(answer.media) == len(offer.media), "another number of lines")
     for offered, answered in zip(offer.media, answer.media, strict=True):
         _require(answered.media == offered.media, "another media type")
         _require(set(answered.formats) <= set(offered.formats), "a format that was not offered")
+        for crypto in offered.crypto_attributes:
+            _require(read_crypto(str(crypto)).attribute == crypto, "the round trip changed a=crypto")
     read_answer(offer, answer)
+
+
+def _key(number: int, suite: str) -> InlineKey:
+    # Longer than any peer's key is likely to repeat: the answer refuses the offerer's own.
+    return InlineKey((b"key of line %d" % number).ljust(SUITES[suite].size, b"k"))
 
 
 def _require(held: bool, message: str) -> None:

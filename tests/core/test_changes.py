@@ -51,6 +51,7 @@ def origin(message: bytes) -> list[str]:
 # the server's side
 
 
+@pytest.mark.requirement("7866-7.2-a")
 @pytest.mark.parametrize("transport", Transport)
 def test_the_server_pauses_and_resumes(transport: Transport) -> None:
     """7866-7.2-a, 7866-6.1.1-a, 7866-6.2-b, 3264 section 8."""
@@ -116,6 +117,7 @@ def test_a_refused_pause_leaves_the_session_and_can_be_tried_again() -> None:
     pair.recorder.pause(session, now=pair.now)
 
 
+@pytest.mark.requirement("7866-7.2-f")
 def test_a_pause_that_meets_a_re_invite_of_the_client_comes_through() -> None:
     """7866-7.2-f, 3261-14.1-c."""
     pair = Pair()
@@ -237,6 +239,7 @@ def test_info_brings_digits_and_metadata() -> None:
 # the client's side
 
 
+@pytest.mark.requirement("7866-7.1.1-e")
 def test_the_client_pauses_and_resumes_one_stream() -> None:
     """7866-7.1.1-e."""
     pair = Pair()

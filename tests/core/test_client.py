@@ -539,3 +539,19 @@ def test_no_offer_of_the_server_harms_the_client(body: str) -> None:
     bench.client.pause("1", now=bench.now)
     bench.run(1.0)
     assert not bench.of(RecordingEnded)
+
+
+@pytest.mark.requirement("5621-4-b", "5621-3-a", "2046-5.1-b")
+def test_the_body_of_the_invite_is_flat_and_not_encoded() -> None:
+    pair = Pair()
+    pair.call("1", "2")
+    parsed = parse_body(read(pair.client.messages(b"INVITE")[0]), limits=Limits())
+    assert parsed.findings == ()
+    assert parsed.root is not None
+    boundary = (parsed.root.content_type.boundary or "").encode()
+    assert boundary
+    for part in parsed.root.parts:
+        assert part.content_type.type != "multipart"
+        assert part.headers.get("Content-Transfer-Encoding") is None
+        assert boundary not in bytes(part.content)
+    assert len(parsed.root.parts) == 2

@@ -105,7 +105,7 @@ NEXT = BASE.replace("src 1 1", "src 1 2")
 SECOND = "m=audio 41002 RTP/AVP 0\r\na=sendonly\r\na=label:2\r\n"
 
 
-@pytest.mark.requirement("3264-8-a", "3264-8-b", "3264-8-e", "7866-7.1.1-d", "7866-7.1.1-e")
+@pytest.mark.requirement("3264-8-a", "3264-8-b", "3264-8-c", "3264-8-e", "7866-7.1.1-d", "7866-7.1.1-e")
 @pytest.mark.parametrize(
     ("first", "second", "expected", "code"),
     [

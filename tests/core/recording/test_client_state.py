@@ -41,6 +41,7 @@ def test_wishes_are_bounded_and_one_snapshot_is_enough(state: ClientState) -> No
         state.want(Wish())
 
 
+@pytest.mark.requirement("7866-7.1.1-e")
 def test_offers_follow_what_is_paused(state: ClientState) -> None:
     state.paused.add("2")
     offer = state.offer()
@@ -67,6 +68,7 @@ def test_what_we_hold_stays_held_in_answers(state: ClientState) -> None:
     assert directions(answer) == ["inactive", "sendonly"]
 
 
+@pytest.mark.requirement("7866-7.2-c", "7866-7.2-d", "3264-8-b")
 def test_lines_that_are_dropped_or_added_get_port_0_and_missing_ones_no_answer(state: ClientState) -> None:
     """7866-7.2-c, 7866-7.2-d."""
     dropped = state.answer(description(ANSWER.replace("41000", "0")))

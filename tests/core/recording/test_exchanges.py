@@ -26,6 +26,7 @@ def bench() -> Bench:
     return Bench().active()
 
 
+@pytest.mark.requirement("7866-7.2-a", "7866-7.2-d")
 def test_a_pause_is_an_offer_of_the_same_lines_and_its_answer_counts(bench: Bench) -> None:
     bench.session.pause(paused=True)
     ask = asked(bench)

@@ -29,6 +29,7 @@ def codes(found: RecordingRequest) -> set[str]:
     return {one.code for one in found.findings}
 
 
+@pytest.mark.requirement("5621-4-c")
 @pytest.mark.parametrize("parts", [(SDP, XML), (XML, SDP), (GTD, XML, JSON, SDP), (XML, GTD, SDP)])
 def test_parts_may_come_in_any_order_with_others_between(parts: tuple[tuple[str, str, str], ...]) -> None:
     found = understood(with_parts(*parts))
@@ -39,6 +40,7 @@ def test_parts_may_come_in_any_order_with_others_between(parts: tuple[tuple[str,
     assert found.refusal is None
 
 
+@pytest.mark.requirement("2045-5-a")
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
@@ -79,6 +81,7 @@ def test_no_body_says_nothing() -> None:
     assert (found.offer, found.metadata, found.metadata_raw, found.refusal) == (None, None, b"", None)
 
 
+@pytest.mark.requirement("5621-3-a")
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable", "BASE64", "8bit"])
 def test_transfer_encodings_are_undone(encoding: str) -> None:
     content = METADATA.replace("=", "=3D") if encoding == "quoted-printable" else METADATA
@@ -189,6 +192,7 @@ def test_what_is_in_an_optional_part_is_optional() -> None:
         assert (None if found.refusal is None else found.refusal.status) == status
 
 
+@pytest.mark.requirement("8866-lim-a")
 def test_broken_sdp_is_400_with_its_place() -> None:
     found = understood(with_parts(("application/sdp", "", "v=0\r\nnonsense\r\n"), XML))
     assert found.refusal is not None
@@ -211,6 +215,7 @@ def test_broken_metadata_refuses_only_in_strict_mode(xml: str) -> None:
     assert strict.refusal.status == 400
 
 
+@pytest.mark.requirement("5621-4-c")
 def test_a_second_part_of_a_kind_is_left_with_a_finding() -> None:
     other = OFFER.replace("41000", "42000")
     found = understood(with_parts(SDP, ("application/sdp", "", other), XML, XML))
@@ -219,6 +224,7 @@ def test_a_second_part_of_a_kind_is_left_with_a_finding() -> None:
     assert {"body-second-offer", "body-second-metadata"} <= codes(found)
 
 
+@pytest.mark.requirement("5621-8-a")
 @pytest.mark.parametrize(
     ("parts", "tolerant", "strict"),
     [

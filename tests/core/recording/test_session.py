@@ -268,6 +268,7 @@ def test_a_cancel_while_binding_gives_the_ports_back() -> None:
 # offers within the call
 
 
+@pytest.mark.requirement("3264-6.1-f")
 def test_a_line_that_is_added_is_bound_before_the_answer() -> None:
     bench = Bench().active()
     assert kinds(bench.offered(reoffer(OFFER + THIRD_LINE))) == ["BindMedia"]
@@ -317,6 +318,7 @@ def test_an_offer_that_is_withdrawn_while_binding_lets_its_ports_go() -> None:
     assert kinds(bench.offered(reoffer())) == ["Answer", "StreamsChanged"]
 
 
+@pytest.mark.requirement("3264-4-a")
 def test_an_offer_while_another_is_being_bound_is_491() -> None:
     bench = Bench().active()
     bench.offered(reoffer(OFFER + THIRD_LINE))
@@ -331,6 +333,7 @@ def test_metadata_alone_is_answered_without_a_body() -> None:
     assert bench.of(Answer)[-1].body == b""
 
 
+@pytest.mark.requirement("7866-7.2-d")
 def test_a_reinvite_without_offer_gets_our_description_as_it_stands() -> None:
     bench = Bench().active()
     assert kinds(bench.offered(reoffer(None))) == ["Answer"]

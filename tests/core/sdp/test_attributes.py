@@ -28,6 +28,7 @@ def test_attribute_text() -> None:
     assert str(Attribute("x", "")) == "x:"
 
 
+@pytest.mark.requirement("3605-2.1-a")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -117,6 +118,7 @@ def test_milliseconds(value: str | None, expected: int | None) -> None:
     assert read_milliseconds(value) == expected
 
 
+@pytest.mark.requirement("8866-6.15-a")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("101 0-15", ("101", "0-15")), ("96  a=1; b=2 ", ("96", "a=1; b=2")), ("96", ("96", "")), ("", ("", ""))],

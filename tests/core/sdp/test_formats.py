@@ -4,6 +4,7 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, Codec, MediaFormat, RtpMap, payload_type_of, read_rtpmap
 
 
+@pytest.mark.requirement("8866-6.6-a")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -20,6 +21,7 @@ def test_rtpmap_by_the_grammar(value: str, expected: tuple[int, str]) -> None:
     assert (payload_type, str(rtpmap), deviation) == (*expected, None)
 
 
+@pytest.mark.requirement("8866-6.6-a")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -48,12 +50,14 @@ def test_rtpmap_that_tells_nothing(value: str) -> None:
     assert deviation is not None
 
 
+@pytest.mark.requirement("8866-6.6-a")
 def test_encoding_names_compare_without_letter_case() -> None:
     assert RtpMap("PCMU", 8000).same_as(RtpMap("pcmu", 8000))
     assert not RtpMap("PCMU", 8000).same_as(RtpMap("PCMU", 16000))
     assert not RtpMap("L16", 44100, 2).same_as(RtpMap("L16", 44100))
 
 
+@pytest.mark.requirement("8866-6.6-a")
 def test_static_table() -> None:
     assert {number: str(STATIC_PAYLOAD_TYPES[number]) for number in (0, 3, 4, 8, 9, 10, 11, 13, 18)} == {
         0: "PCMU/8000",

@@ -71,6 +71,7 @@ def test_attributes_without_a_problem(value: str) -> None:
     assert read_attribute_line(value).problem is None
 
 
+@pytest.mark.requirement("8866-5.7-a")
 @pytest.mark.parametrize(
     ("value", "expected", "tolerated"),
     [
@@ -95,11 +96,13 @@ def test_connections(value: str, expected: Connection | None, *, tolerated: bool
     assert (problem is not None) == tolerated
 
 
+@pytest.mark.requirement("8866-5.2-a")
 def test_origins() -> None:
     assert read_origin("- 1 2 IN IP4 192.0.2.1") == (Origin("-", 1, 2, "192.0.2.1"), None)
     assert read_origin("- 1 2 IN IP4")[0] is None
 
 
+@pytest.mark.requirement("8866-5.2-a")
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -116,6 +119,7 @@ def test_origins_tolerated(value: str, expected: Origin) -> None:
     assert problem.code == "sdp-origin"
 
 
+@pytest.mark.requirement("8866-5.14-a")
 @pytest.mark.parametrize(
     ("value", "expected", "code"),
     [
@@ -139,6 +143,7 @@ def test_media_lines(value: str, expected: MediaLine, code: str | None) -> None:
     assert (None if read.problem is None else read.problem.code) == code
 
 
+@pytest.mark.requirement("8866-5.14-a")
 @pytest.mark.parametrize("value", ["", "video", "video 4000", "video 4000 RTP/SAVP"])
 def test_incomplete_media_lines(value: str) -> None:
     read = read_media_line(value)
@@ -148,6 +153,7 @@ def test_incomplete_media_lines(value: str) -> None:
     assert read.media == ("video" if value else "audio")
 
 
+@pytest.mark.requirement("8866-5.8-a", "8866-5.9-a")
 def test_bandwidth_timing_number() -> None:
     assert read_bandwidth("AS:64") == Bandwidth("AS", 64)
     assert read_bandwidth("X-y: 7") == Bandwidth("X-y", 7)

@@ -47,6 +47,7 @@ def test_parsing_gives_back_what_was_written(description: SessionDescription) ->
     assert parsed.description == description
 
 
+@pytest.mark.requirement("8866-5-a")
 def test_lines_come_in_the_order_of_the_grammar() -> None:
     media = MediaDescription(
         "audio", 4000, "RTP/AVP", ("0",), (Attribute("sendonly"),), Connection("192.0.2.2"), 1, "i2"
@@ -70,6 +71,7 @@ def test_lines_come_in_the_order_of_the_grammar() -> None:
     assert description.to_bytes().endswith(b"a=sendonly\r\n")
 
 
+@pytest.mark.requirement("8866-5.3-a")
 def test_an_empty_session_name_is_not_written() -> None:
     assert b"\r\ns=-\r\n" in SessionDescription(ORIGIN, "").to_bytes()
 
@@ -150,6 +152,7 @@ def test_attribute_views_without_attributes() -> None:
     assert not media.rtcp_mux_only
 
 
+@pytest.mark.requirement("8866-6.6-a", "8866-6.15-a")
 def test_codecs() -> None:
     media = _media(
         "rtpmap:96 OPUS/48000/2", "rtpmap:8 pcma/8000", "rtpmap:101 telephone-event/8000", "rtpmap:96 later/1",
@@ -177,6 +180,7 @@ def test_formats_of_other_protocols_are_no_payload_types() -> None:
     assert _media(formats="0", protocol="UDP/TLS/RTP/SAVPF").payload_types == (0,)
 
 
+@pytest.mark.requirement("8866-6.7-a", "8866-5.7-a")
 def test_session_defaults_hold_for_lines() -> None:
     own = replace(_media("inactive"), connection=Connection("192.0.2.2"))
     bare = _media()
@@ -193,6 +197,7 @@ def test_session_defaults_hold_for_lines() -> None:
     assert SessionDescription(ORIGIN).direction_of(bare) == "sendrecv"
 
 
+@pytest.mark.requirement("3264-8-a")
 def test_version_rises_exactly_when_something_changed() -> None:
     first = SessionDescription(ORIGIN, media=(_media("sendonly"),))
     same = SessionDescription(Origin("x", 99, 5, "203.0.113.1"), media=(_media("sendonly"),))
@@ -216,6 +221,7 @@ def test_format_attributes() -> None:
     ]
 
 
+@pytest.mark.requirement("8866-5.2-a")
 def test_address_types() -> None:
     assert address_type("192.0.2.1") == "IP4"
     assert address_type("2001:db8::1") == "IP6"

@@ -41,6 +41,7 @@ def _text(description: SessionDescription) -> list[str]:
     return description.to_bytes().decode().splitlines()
 
 
+@pytest.mark.requirement("3264-6.1-g")
 def test_plan_of_an_ordinary_line() -> None:
     plan = plan_answer(_offer(*AUDIO, "a=label:caller", "a=ptime:30"), codecs=G711)
     (line,) = plan.lines
@@ -59,6 +60,7 @@ def test_plan_of_an_ordinary_line() -> None:
     assert line.remote_rtcp == Address("192.0.2.1", 4001)
 
 
+@pytest.mark.requirement("3264-6-a", "3264-ans-b", "8839-a", "7866-7.2-b")
 def test_answer_of_an_ordinary_offer() -> None:
     offer = _offer(
         *AUDIO, "a=label:1", "a=ptime:30", "a=3gOoBTC", "a=candidate:1 1 UDP 1 192.0.2.1 4000 typ host",
@@ -84,6 +86,7 @@ def test_answer_of_an_ordinary_offer() -> None:
     assert plan.lines[1].refusal == "video is not recorded"
 
 
+@pytest.mark.requirement("8866-5.9-a", "3264-6-a")
 def test_time_is_copied_and_ipv6_written() -> None:
     offer = _offer(*AUDIO)
     text = offer.to_bytes().replace(b"t=0 0\r\n", b"t=3034423619 3042462419\r\nr=1 2 3\r\n")
@@ -100,6 +103,7 @@ def test_time_is_copied_and_ipv6_written() -> None:
 # Directions
 
 
+@pytest.mark.requirement("3264-6.1-a", "7866-7.2-a", "3264-8-e", "8866-6.7-a")
 @pytest.mark.parametrize(
     ("lines", "direction", "code"),
     [
@@ -118,6 +122,8 @@ def test_directions(lines: tuple[str, ...], direction: str, code: str | None) ->
     offer = _offer(*lines)
     plan = plan_answer(offer, codecs=G711)
     assert plan.lines[0].direction == direction
+    # A direction never stops RTCP; the unspecified address does.
+    assert (plan.lines[0].remote_rtcp is not None) is (code != "sdp-hold-address")
     assert _codes(plan) == ([] if code is None else [code])
     assert f"a={direction}" in _text(_answer(offer, plan))
 
@@ -125,11 +131,13 @@ def test_directions(lines: tuple[str, ...], direction: str, code: str | None) ->
 # Formats
 
 
+@pytest.mark.requirement("3264-6.1-b", "3264-6.1-c")
 def test_our_order_of_codecs_decides() -> None:
     assert [each.payload_type for each in _line(*AUDIO).formats] == [0, 101]
     assert [each.payload_type for each in _line(*AUDIO, codecs=G711[::-1]).formats] == [8, 101]
 
 
+@pytest.mark.requirement("3264-6.1-b")
 def test_the_order_of_the_offer_may_decide() -> None:
     plan = plan_answer(_offer(*AUDIO), codecs=G711[::-1], offer_order=True)
     assert [each.payload_type for each in plan.lines[0].formats] == [0, 101]
@@ -140,6 +148,7 @@ def test_all_codecs_may_be_kept() -> None:
     assert [each.payload_type for each in plan.lines[0].formats] == [8, 0, 101]
 
 
+@pytest.mark.requirement("3264-6.1-b")
 def test_codecs_at_dynamic_payload_types_keep_their_number_and_letters() -> None:
     offer = _offer("m=audio 4000 RTP/AVP 9 110", "a=rtpmap:110 pcma/8000", "a=sendonly", "a=label:1")
     assert _text(_answer(offer, plan_answer(offer, codecs=G711)))[5:7] == [
@@ -148,6 +157,7 @@ def test_codecs_at_dynamic_payload_types_keep_their_number_and_letters() -> None
     ]
 
 
+@pytest.mark.requirement("3264-6-d")
 def test_events_need_the_clock_of_the_codec() -> None:
     lines = (
         "m=audio 4000 RTP/AVP 96 0 100 101", "a=rtpmap:96 L16/16000", "a=rtpmap:100 telephone-event/16000",
@@ -157,6 +167,7 @@ def test_events_need_the_clock_of_the_codec() -> None:
     assert [each.payload_type for each in _line(*lines, codecs=[Codec("L16", 16000)]).formats] == [96, 100]
 
 
+@pytest.mark.requirement("3264-6-d")
 def test_comfort_noise_is_kept_beside_the_codec() -> None:
     assert [each.payload_type for each in _line("m=audio 4000 RTP/AVP 13 0 18").formats] == [0, 13]
 
@@ -166,11 +177,13 @@ def test_events_that_are_no_digits_are_not_accepted() -> None:
     assert [each.payload_type for each in _line(*lines).formats] == [0]
 
 
+@pytest.mark.requirement("3264-6-d")
 def test_events_answered_are_ours_and_the_offers() -> None:
     offer = _offer("m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-11,16")
     assert "a=fmtp:101 0-11" in _text(_answer(offer, plan_answer(offer, codecs=G711)))
 
 
+@pytest.mark.requirement("3264-6.1-e")
 def test_parameters_are_repeated_only_where_both_sides_must_agree() -> None:
     offer = _offer(
         "m=audio 4000 RTP/AVP 18", "a=fmtp:18 annexb=no", "m=audio 4002 RTP/AVP 96", "a=rtpmap:96 opus/48000/2",
@@ -187,6 +200,7 @@ def test_parameters_are_repeated_only_where_both_sides_must_agree() -> None:
 # RTCP
 
 
+@pytest.mark.requirement("5761-5.1.1-a", "8858-4.3-a")
 @pytest.mark.parametrize(
     ("attributes", "allowed", "expected"),
     [
@@ -214,6 +228,7 @@ def test_no_rtcp_without_bandwidth_for_it(lines: tuple[str, ...], *, sent: bool)
     assert line.remote_rtp is not None
 
 
+@pytest.mark.requirement("5761-4-a")
 def test_muxed_lines_have_no_payload_types_of_rtcp() -> None:
     lines = ("m=audio 4000 RTP/AVP 72 8", "a=rtpmap:72 PCMU/8000", "a=rtcp-mux")
     assert [each.payload_type for each in _line(*lines, rtcp_mux=True).formats] == [8]
@@ -255,6 +270,7 @@ def test_a_line_without_connection_is_recorded() -> None:
 # Refusals
 
 
+@pytest.mark.requirement("3264-6-b", "3264-6-c", "3264-6.1-d", "3264-ans-a", "9143-7.3-a")
 @pytest.mark.parametrize(
     ("lines", "refusal"),
     [
@@ -286,6 +302,7 @@ def test_refused_lines_beside_an_accepted_one(lines: tuple[str, ...], refusal: s
     assert answer.attributes == ()
 
 
+@pytest.mark.requirement("3264-6-b")
 @pytest.mark.parametrize(
     ("lines", "warning_code"),
     [
@@ -308,16 +325,19 @@ def test_the_refusal_names_what_was_offered() -> None:
         plan_answer(_offer("m=audio 4002 RTP/AVP 18 97"), codecs=G711)
 
 
+@pytest.mark.requirement("3264-ans-a")
 def test_avpf_and_letters_of_the_protocol_are_kept() -> None:
     offer = _offer("m=audio 4000 rtp/avpf 0", "a=label:1")
     assert "m=audio 30000 rtp/avpf 0" in _text(_answer(offer, plan_answer(offer, codecs=G711)))
 
 
+@pytest.mark.requirement("4574-4-a")
 def test_labels_are_checked() -> None:
     assert "sdp-no-label" in _codes(plan_answer(_offer(*AUDIO), codecs=G711))
     assert "sdp-duplicate-label" in _codes(plan_answer(_offer(*AUDIO, "a=label:1", *AUDIO, "a=label:1"), codecs=G711))
 
 
+@pytest.mark.requirement("9143-7.3-a", "5888-9-a")
 def test_bundling_is_told_and_left() -> None:
     offer = _offer("a=group:BUNDLE 1 2", *AUDIO, "a=label:1", "a=mid:1")
     plan = plan_answer(offer, codecs=G711)
@@ -337,6 +357,7 @@ def _answered(*lines: str) -> Answered:
     return Answered(offer=offer, plan=plan, answer=_answer(offer, plan))
 
 
+@pytest.mark.requirement("3264-8-a")
 def test_the_same_offer_gets_the_same_answer() -> None:
     first = _answered(*LINE_1, *LINE_2)
     plan = plan_answer(first.offer, codecs=G711, previous=first)
@@ -344,6 +365,7 @@ def test_the_same_offer_gets_the_same_answer() -> None:
     assert _answer(first.offer, plan, first.answer) == first.answer
 
 
+@pytest.mark.requirement("3264-8-a", "3264-8-e")
 def test_hold_and_resume_raise_the_version() -> None:
     first = _answered(*LINE_1)
     held = _offer(*[line.replace("sendonly", "inactive") for line in LINE_1], origin="src 1 2")
@@ -355,6 +377,7 @@ def test_hold_and_resume_raise_the_version() -> None:
     assert resumed.media == first.answer.media
 
 
+@pytest.mark.requirement("3264-8-b")
 def test_lines_come_and_go() -> None:
     first = _answered(*LINE_1, *LINE_2)
     later = _offer("m=audio 0 RTP/AVP 0", *LINE_2, *AUDIO, "a=label:3", origin="src 1 2")
@@ -366,12 +389,14 @@ def test_lines_come_and_go() -> None:
     assert [line.label for line in plan_answer(again, codecs=G711, previous=answered).lines] == ["4", "2", "3"]
 
 
+@pytest.mark.requirement("3264-8-b")
 def test_fewer_lines_than_before_are_refused() -> None:
     with pytest.raises(NegotiationError) as raised:
         plan_answer(_offer(*LINE_1, origin="src 1 2"), codecs=G711, previous=_answered(*LINE_1, *LINE_2))
     assert raised.value.warning_code == 399
 
 
+@pytest.mark.requirement("3264-6-c")
 def test_an_offer_that_removes_everything_is_answered() -> None:
     first = _answered(*LINE_1, "m=video 4004 RTP/AVP 98")
     later = _offer("m=audio 0 RTP/AVP 0", "m=video 4004 RTP/AVP 98", origin="src 1 2")
@@ -386,6 +411,7 @@ def test_an_offer_that_takes_our_codecs_away_is_refused() -> None:
     assert raised.value.warning_code == 305
 
 
+@pytest.mark.requirement("3264-8-d")
 def test_changes_that_are_against_the_rules_are_told() -> None:
     later = _offer("m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 PCMA/8000", "a=sendonly", "a=label:1")
     plan = plan_answer(later, codecs=G711, previous=_answered(*LINE_1))
@@ -412,6 +438,7 @@ def test_a_plan_belongs_to_its_offer() -> None:
 # Laws
 
 
+@pytest.mark.requirement("3264-6-a", "3264-6-c", "3264-6.1-b", "7866-7.2-b", "8866-5.12-a")
 @settings(max_examples=50)
 @given(recordable_offers)
 def test_laws_of_an_answer(offer: SessionDescription) -> None:
@@ -419,6 +446,7 @@ def test_laws_of_an_answer(offer: SessionDescription) -> None:
     answer = _answer(offer, plan)
     parsed = parse_sdp(answer.to_bytes(), limits=Limits())
     assert parsed.description == answer
+    assert not [line for line in _text(answer) if line.startswith("k=")]
     assert [media.media for media in answer.media] == [media.media for media in offer.media]
     assert [media.protocol for media in answer.media] == [media.protocol for media in offer.media]
     assert [media.label for media in answer.media] == [media.label for media in offer.media]

@@ -49,6 +49,7 @@ def _codes(answer: NegotiatedAnswer) -> list[str]:
     return [found.code for found in answer.findings]
 
 
+@pytest.mark.requirement("7866-7.1.1-a", "7866-7.1.1-b")
 def test_offer() -> None:
     assert _offer().to_bytes().decode().splitlines() == [
         "v=0",
@@ -73,6 +74,7 @@ def test_offer() -> None:
     ]
 
 
+@pytest.mark.requirement("7866-7.1.1-a", "7866-7.1.1-b")
 def test_an_offer_keeps_to_the_rules() -> None:
     parsed = parse_sdp(_offer().to_bytes(), limits=Limits())
     assert parsed.findings == ()
@@ -80,6 +82,7 @@ def test_an_offer_keeps_to_the_rules() -> None:
     assert recording_offer_findings(parsed.description) == ()
 
 
+@pytest.mark.requirement("7866-7.1.1-d", "7866-7.1.1-e")
 def test_hold_and_removal() -> None:
     held = OfferedStream(label="1", formats=(PCMU,), port=4000, direction="inactive")
     removed = OfferedStream(label="2", formats=(PCMU,), port=0)
@@ -109,6 +112,7 @@ def test_wrong_offers_are_not_written(streams: tuple[OfferedStream, ...]) -> Non
         build_offer(streams, address="192.0.2.1", session_id=7)
 
 
+@pytest.mark.requirement("3264-7-a")
 def test_a_good_answer() -> None:
     answer = _read()
     assert answer.findings == ()
@@ -151,6 +155,7 @@ def test_each_broken_rule_is_told(change: tuple[str, str], codes: list[str]) -> 
     assert _codes(_read(change)) == codes
 
 
+@pytest.mark.requirement("3264-7-a")
 @pytest.mark.parametrize(
     ("change", "accepted", "receives"),
     [
@@ -170,6 +175,7 @@ def test_what_can_be_used_is_used(change: tuple[str, str], *, accepted: bool, re
     assert (line.accepted, line.receives) == (accepted, receives)
 
 
+@pytest.mark.requirement("3264-7-a")
 def test_payload_types_of_the_answer_are_sent() -> None:
     answer = _read(("RTP/AVP 0 101\na=rtpmap:0", "RTP/AVP 110 101\na=rtpmap:110"))
     assert answer.lines[0].formats[0] == PCMU._replace(payload_type=110)
@@ -229,6 +235,7 @@ def test_continuity_of_the_answerer() -> None:
     assert _codes(answer) == ["sdp-version-unchanged"]
 
 
+@pytest.mark.requirement("7866-7.1-a")
 def test_both_sides_agree() -> None:
     offer = _offer()
     plan = plan_answer(offer, codecs=[Codec("PCMU", 8000)])
@@ -250,6 +257,7 @@ def test_any_answer_is_read(offer: SessionDescription, answer: SessionDescriptio
     assert all((found.message + found.where).isprintable() for found in read.findings)
 
 
+@pytest.mark.requirement("7866-7.1-a")
 @settings(max_examples=50)
 @given(recordable_offers)
 def test_our_answers_break_no_rule(offer: SessionDescription) -> None:

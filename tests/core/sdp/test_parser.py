@@ -32,6 +32,7 @@ def _codes(text: str) -> list[tuple[str, int | None]]:
     return [(found.code, found.line) for found in _parse(text).findings]
 
 
+@pytest.mark.requirement("8866-5-a")
 def test_a_good_offer_has_no_findings() -> None:
     text = SESSION + (
         "m=audio 4000 RTP/AVP 0 8 101\ni=caller\nb=AS:64\na=rtpmap:0 PCMU/8000\na=rtpmap:101 telephone-event/8000\n"
@@ -51,6 +52,7 @@ def test_views_are_taken_as_well() -> None:
     assert parse_sdp(memoryview(data), limits=LIMITS) == parse_sdp(data, limits=LIMITS)
 
 
+@pytest.mark.requirement("8866-5-b", "2046-5.1-c")
 @pytest.mark.parametrize("line_end", ["\n", "\r"])
 def test_other_line_ends_are_told_once(line_end: str) -> None:
     parsed = parse_sdp((SESSION + LINE).replace("\n", line_end).encode(), limits=LIMITS)
@@ -63,10 +65,12 @@ def test_the_first_stray_line_end_is_told() -> None:
     assert [(found.code, found.line) for found in parse_sdp(data, limits=LIMITS).findings] == [("sdp-line-end", 4)]
 
 
+@pytest.mark.requirement("8866-5-b", "2046-5.1-c")
 def test_missing_last_line_end() -> None:
     assert _codes((SESSION + LINE).removesuffix("\n")) == [("sdp-no-final-line-end", 8)]
 
 
+@pytest.mark.requirement("8866-5-a", "8866-5.3-a")
 @pytest.mark.parametrize(
     ("text", "code", "line"),
     [
@@ -173,6 +177,7 @@ def test_a_broken_media_line_keeps_its_place() -> None:
     assert parse_sdp(description.to_bytes(), limits=LIMITS).description == description
 
 
+@pytest.mark.requirement("8866-5-c")
 def test_nothing_is_lost() -> None:
     description = _good(SESSION + "y=1\ns=again\n" + LINE + "a=X-odd: ü \nc=bad\nv=0\n")
     assert description.other_lines == (RawLine("y", "1"), RawLine("s", "again"))
@@ -197,6 +202,7 @@ def test_text_of_a_peer_never_reaches_a_message_unescaped() -> None:
 # Bounds
 
 
+@pytest.mark.requirement("8866-lim-a")
 def test_too_many_lines_are_refused_before_they_are_cut() -> None:
     parsed = parse_sdp(b"\n" * 1_000_000, limits=LIMITS)
     assert parsed.description is None
@@ -210,6 +216,7 @@ def test_as_many_lines_as_the_limit_are_taken() -> None:
     assert _parse(text + "a=x\n", limits=limits).error is not None
 
 
+@pytest.mark.requirement("8866-lim-a")
 @pytest.mark.parametrize(
     "text",
     [
@@ -224,6 +231,7 @@ def test_bounds_of_the_session(text: str) -> None:
     assert parsed.findings[-1].code == "sdp-limit"
 
 
+@pytest.mark.requirement("8866-lim-a")
 @pytest.mark.parametrize(
     "text",
     [
@@ -247,6 +255,7 @@ def test_one_line_makes_few_findings() -> None:
 # What clients in the field send
 
 
+@pytest.mark.requirement("8866-5.9-a")
 def test_without_connection_and_timing() -> None:
     parsed = _parse("v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nm=audio 4000 RTP/AVP 0\na=label:0\n")
     assert sorted(found.code for found in parsed.findings) == ["sdp-no-connection", "sdp-timing"]
@@ -254,6 +263,7 @@ def test_without_connection_and_timing() -> None:
     assert parsed.description.connection_of(parsed.description.media[0]) is None
 
 
+@pytest.mark.requirement("8866-5.7-a")
 def test_host_names_and_ipv6() -> None:
     description = _good(
         "v=0\no=- 1 1 IN IP6 2001:db8::1\ns=-\nc=IN IP4 media.example.net\nt=0 0\n" + LINE + LINE.replace(

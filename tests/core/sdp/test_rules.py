@@ -47,6 +47,7 @@ def test_deviations_of_a_recording_offer(lines: tuple[str, ...], code: str) -> N
     assert found[0].line == 6
 
 
+@pytest.mark.requirement("4574-4-a")
 def test_labels_are_unique() -> None:
     line = ("m=audio 4000 RTP/AVP 0", "a=sendonly", "a=label:1")
     assert _codes(_sdp(*line, *line)) == ["sdp-duplicate-label"]
@@ -67,6 +68,7 @@ def test_lines_are_named_by_place_and_label() -> None:
 LINE = ("m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 opus/48000/2", "a=sendonly", "a=label:1")
 
 
+@pytest.mark.requirement("3264-8-a", "3264-8-d")
 @pytest.mark.parametrize(
     ("origin", "lines", "codes"),
     [
@@ -118,6 +120,7 @@ def test_loopback_may_be_allowed() -> None:
     assert sendable_address("0.0.0.0", 4000, allow_loopback=True) is None
 
 
+@pytest.mark.requirement("8866-5.14-a", "3605-2.1-a")
 @pytest.mark.parametrize(
     ("attribute", "rtcp_mux", "rtcp"),
     [

@@ -62,6 +62,7 @@ def test_two_parts() -> None:
     assert parsed.findings == ()
 
 
+@pytest.mark.requirement("2045-5-a")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -77,11 +78,13 @@ def test_spellings_of_the_content_type(content_type: str) -> None:
     assert read(two(), content_type) == EXPECTED
 
 
+@pytest.mark.requirement("2046-5.1-a")
 @pytest.mark.parametrize("boundary", ["----=_Part_1253_1.2", "boundary-0a1b", "a b'()+_,-./:=?c"])
 def test_boundaries_in_quotes(boundary: str) -> None:
     assert read(two(boundary.encode()), f'multipart/mixed;boundary="{boundary}"') == EXPECTED
 
 
+@pytest.mark.requirement("2046-5.1-a")
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -115,6 +118,7 @@ def test_mixed_line_ends() -> None:
     assert read(two(newline=b"\n")) == EXPECTED
 
 
+@pytest.mark.requirement("2046-5.1-a")
 def test_content_keeps_its_octets() -> None:
     content = b"\r\n\x00\n\r--bb\r\n --b\r\nx--b\r\n--b x\r\n--b-\r\n\r\n"
     body = b"--b\r\nContent-Type: a/b\r\n\r\n" + content + b"\r\n--b--"
@@ -126,6 +130,7 @@ def test_a_boundary_that_begins_another() -> None:
     assert read(b"--b\r\nContent-Type: a/b\r\n\r\n" + inner + b"\r\n--b--\r\n") == [("a/b", inner)]
 
 
+@pytest.mark.requirement("2046-5.1-a")
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
@@ -149,6 +154,7 @@ def test_part_headers(part: bytes, expected: tuple[str, bytes]) -> None:
     assert read(b"--b\r\n" + part + b"\r\n--b--\r\n") == [expected]
 
 
+@pytest.mark.requirement("2046-5.1-c")
 @pytest.mark.parametrize(
     ("part", "code"),
     [
@@ -164,6 +170,7 @@ def test_deviations_of_parts_are_told(part: bytes, code: str) -> None:
     assert codes(b"--b\r\n" + part + b"\r\n--b\r\n" + part + b"\r\n--b--\r\n") == [code]
 
 
+@pytest.mark.requirement("5621-4-a")
 def test_nested() -> None:
     inner = b"--i\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--i\r\n\r\nalso\r\n--i--"
     body = b"--b\r\nContent-Type: multipart/alternative;boundary=i\r\n\r\n" + inner + b"\r\n--b\r\n\r\nlast\r\n--b--"
@@ -253,6 +260,7 @@ def test_parts_are_views_of_the_body() -> None:
         assert part.content.obj is message.body
 
 
+@pytest.mark.requirement("5621-3-a")
 @pytest.mark.parametrize(
     ("encoding", "content", "decoded"),
     [
@@ -295,6 +303,7 @@ def test_writing() -> None:
     )
 
 
+@pytest.mark.requirement("2046-5.1-a", "2046-5.1-b")
 @pytest.mark.parametrize("boundary", ["", "x" * 71, "a ", "a\r\nb", "a;b", "ä", "v=0"])
 def test_boundaries_that_cannot_be_used(boundary: str) -> None:
     with pytest.raises(LocalProtocolError):
