@@ -7,7 +7,6 @@ session it is. RFC 7865 has associations for that (sections 6.6 and 6.8), and th
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from siprec_core.metadata.ids import id_key
 from siprec_core.metadata.model import (
@@ -17,14 +16,8 @@ from siprec_core.metadata.model import (
     ParticipantStreamAssociation,
     SessionRecordingAssociation,
 )
+from siprec_core.metadata.origins import Note
 from siprec_core.metadata.times import Instant
-
-
-class Note(Protocol):
-    """Takes a finding: code, place in the form, message, and the element for its line."""
-
-    def __call__(self, code: str, where: str, message: str | None = None, element: ET.Element | None = None, /) -> None:
-        """Take one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

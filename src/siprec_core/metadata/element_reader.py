@@ -246,6 +246,13 @@ class ElementReader:
             self.note(code, where, f"{parsed.instant.text[:60]!r}: {parsed.deviation}", element)
         return parsed.instant
 
+    def exact_time(self, text: str) -> Instant | None:
+        """Give the instant of a date-time as RFC 3339 has it, None for any other text."""
+        parsed = self._times.get(text)
+        if parsed is None:
+            parsed = self._times[text] = parse_time(text)
+        return parsed.instant if parsed.deviation is None else None
+
     def id(self, parts: Parts, name: str, form: ObjectForm, element: ET.Element) -> str:
         """Give a required id, empty when it is missing."""
         value = parts.attributes.get(name)

@@ -13,9 +13,10 @@ from typing import TypeVar
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.metadata import exact
 from siprec_core.metadata import vocabulary as forms
 from siprec_core.metadata.associate import LooseParticipant, associate
-from siprec_core.metadata.checks import Origins, check_document
+from siprec_core.metadata.checks import check_document
 from siprec_core.metadata.element_reader import ElementReader, Parts, TooLargeError
 from siprec_core.metadata.model import (
     RFC7865_NAMESPACE,
@@ -36,6 +37,7 @@ from siprec_core.metadata.model import (
     SessionRecordingAssociation,
     Stream,
 )
+from siprec_core.metadata.origins import Origins
 from siprec_core.metadata.vocabulary import ObjectForm, dialect_of, split_tag
 from siprec_core.metadata.xml_tree import XmlTree, parse_xml
 
@@ -126,25 +128,40 @@ class _DocumentReader(ElementReader):
             dialect=self.dialect,
             namespace=self.namespace,
             datamode=self._datamode(parts),
-            groups=self._each(parts, "group", self._group),
-            sessions=self._each(parts, "session", self._session),
-            participants=self._each(parts, "participant", self._participant),
-            streams=self._each(parts, "stream", self._stream),
-            session_recording_associations=self._each(parts, "sessionrecordingassoc", self._session_recording),
-            participant_session_associations=self._each(parts, "participantsessionassoc", self._participant_session),
-            participant_stream_associations=self._each(parts, "participantstreamassoc", self._participant_stream),
+            groups=self._each(parts, "group", self._group, exact.exact_group),
+            sessions=self._each(parts, "session", self._session, exact.exact_session),
+            participants=self._each(parts, "participant", self._participant, exact.exact_participant),
+            streams=self._each(parts, "stream", self._stream, exact.exact_stream),
+            session_recording_associations=self._each(
+                parts, "sessionrecordingassoc", self._session_recording, exact.exact_session_recording
+            ),
+            participant_session_associations=self._each(
+                parts, "participantsessionassoc", self._participant_session, exact.exact_participant_session
+            ),
+            participant_stream_associations=self._each(
+                parts, "participantstreamassoc", self._participant_stream, exact.exact_participant_stream
+            ),
             extensions=tuple(parts.extensions),
         )
         document = associate(document, self._loose, self.note)
         check_document(document, self._origins, self.note)
         return document
 
-    def _each(self, parts: Parts, name: str, read: Callable[[ET.Element], ItemT]) -> tuple[ItemT, ...]:
+    def _each(
+        self,
+        parts: Parts,
+        name: str,
+        read: Callable[[ET.Element], ItemT],
+        read_exact: Callable[[ET.Element, exact.Times, int], ItemT | None],
+    ) -> tuple[ItemT, ...]:
         elements = parts.children.get(name)
         if elements is None:
             return ()
         self._origins.elements[name] = elements
-        return tuple([read(element) for element in elements])
+        if self.dialect is not Dialect.RFC7865:
+            return tuple([read(element) for element in elements])
+        times, limit = self.exact_time, self.limits.xml_text_size
+        return tuple([read_exact(element, times, limit) or read(element) for element in elements])
 
     def _datamode(self, parts: Parts) -> DataMode | None:
         element = parts.first("datamode")

@@ -1,6 +1,5 @@
 import pytest
 
-from siprec_core.metadata.checks import Origins, shown
 from siprec_core.metadata.reader import read_metadata
 from tests.core.metadata.documents import LIMITS, document, load, uid
 
@@ -22,7 +21,8 @@ def findings(body: str, mode: str = "complete") -> list[tuple[str, str, int | No
         (f"<stream stream_id='{A}' session_id='{B}'/>", "stream@session_id"),
         (f"<sessionrecordingassoc session_id='{B}'/>", "sessionrecordingassoc@session_id"),
         (
-            f"<session session_id='{A}'/><participantsessionassoc participant_id='{B}' session_id='{A}'/>",
+            f"<session session_id='{A}'/><sessionrecordingassoc session_id='{A}'/>"
+            f"<participantsessionassoc participant_id='{B}' session_id='{A}'/>",
             "participantsessionassoc@participant_id",
         ),
         (
@@ -96,10 +96,18 @@ def test_mixed_stream_with_several_senders_is_right() -> None:
     assert "mode-separate-but-shared" not in [each.code for each in read_metadata(data, limits=LIMITS).findings]
 
 
-def test_object_that_no_element_stands_for_has_no_origin() -> None:
-    assert Origins().of("session", 0) is None
+@pytest.mark.requirement("7865-chk-d")
+def test_participant_who_joins_before_the_session_begins() -> None:
+    def body(since: str, start: str) -> str:
+        return (
+            f"<session session_id='{A}'><start-time>{start}</start-time></session>"
+            f"<participant participant_id='{B}'>{NAME}</participant><sessionrecordingassoc session_id='{A}'/>"
+            f"<participantsessionassoc participant_id='{B}' session_id='{A}'>"
+            f"<associate-time>{since}</associate-time></participantsessionassoc>"
+        )
 
-
-def test_long_id_is_shortened() -> None:
-    assert len(shown("x" * 500)) < 90
-    assert shown("call") == "'call'"
+    where = "participantsessionassoc/associate-time"
+    assert findings(body(EARLY, "2024-05-01T10:05:00Z")) == [("metadata-time-before-session", where, 2)]
+    # The same instant with and without fractions is no contradiction.
+    assert findings(body(EARLY, "2024-05-01T10:00:00.250Z")) == []
+    assert findings(body(LATE, EARLY)) == []

@@ -70,7 +70,7 @@ def test_json_of_a_document() -> None:
             "id": "EBESExQVRheYGRobHB0eHw==",
             "start_time": "2024-05-01T12:00:00.250+02:00",
             "stop_time": None,
-            "sip_session_ids": ["0123456789abcdef0123456789abcdef; remote=fedcba9876543210fedcba9876543210"],
+            "sip_session_ids": ["0123456789abcdef0123456789abcdef;remote=fedcba9876543210fedcba9876543210"],
         }
     ]
     assert fields["participants"] == [
