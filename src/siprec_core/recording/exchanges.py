@@ -21,6 +21,7 @@ from siprec_core.recording.journal import JournalWriter
 from siprec_core.recording.keeper import JournalKeeper
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.redaction import filter_message
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.recording.snapshots import SnapshotRequests, needs_snapshot
 from siprec_core.sdp.formats import Codec
@@ -144,7 +145,7 @@ class SessionExchanges(ABC):
         self._snapshots = SnapshotRequests()
         writer = JournalWriter(self.id, time_base=time_base, application=config.product)
         self._journal = JournalKeeper(writer, self._outbox)
-        self._journal.sip(invitation.raw, flow=invitation.flow, sent=False, now=now)
+        self._journal.sip(self._storable(invitation.raw), flow=invitation.flow, sent=False, now=now)
         self._started = now
         self.account.invited(
             call_id=request.call_id,
@@ -433,6 +434,11 @@ class SessionExchanges(ABC):
         self._repair_needed = needs_snapshot(read.metadata, self.account.metadata, codes)
         self._snapshots.received(read.metadata, read.metadata_type, repaired=not self._repair_needed)
         self._outbox.put(MetadataUpdated(session=self.id, complete=read.metadata.is_complete))
+
+    def _storable(self, data: bytes) -> bytes:
+        """Give a message of the client as it may be stored."""
+        policy = self._config.metadata_filter
+        return data if policy is None else filter_message(data, policy, limits=self._config.limits)
 
     def _found(self, findings: tuple[Finding, ...]) -> None:
         self.account.found(*findings)
