@@ -98,7 +98,7 @@ def test_streams_and_their_people_are_found() -> None:
 
 def test_hold_replaces_the_streams_of_a_participant() -> None:
     state, changes = applied(document(CALL_OF_TWO), partial(flow(ANNA, "", SECOND)))
-    assert changes == MetadataChanges(complete=False)
+    assert changes == MetadataChanges(complete=False, held=(ANNA,))
     assert state.current_senders_of(FIRST) == ()
     assert [each.participant_id for each in state.senders_of(FIRST)] == [ANNA]
     assert [each.participant_id for each in state.current_senders_of(SECOND)] == [BEN]
@@ -136,6 +136,48 @@ def test_transfer_brings_one_and_takes_one() -> None:
     assert (changes.joined, changes.left) == (((CARLA, CALL),), ((ANNA, CALL),))
     assert [record.left_ns for record in state.participants] == [at("10:02:00"), None, None]
     assert [each.participant_id for each in state.senders_of(FIRST)] == [ANNA, CARLA]
+
+
+def test_transfer_hold_and_return_are_told() -> None:
+    state, changes = applied(
+        document(CALL_OF_TWO),
+        partial(participant(CARLA) + membership(ANNA, until="10:02:00") + membership(CARLA, "10:02:01") + flow(ANNA)),
+    )
+    assert changes.transferred == ((ANNA, CARLA, CALL),)
+    assert changes.held == ()
+    _, changes = applied(partial(flow(BEN, "", FIRST)), state=state)
+    assert (changes.held, changes.resumed) == ((BEN,), ())
+    _, changes = applied(partial(flow(BEN, "", FIRST)), state=state)
+    assert (changes.held, changes.resumed) == ((), ())
+    _, changes = applied(partial(flow(BEN, SECOND, FIRST)), state=state)
+    assert (changes.held, changes.resumed) == ((), (BEN,))
+
+
+@pytest.mark.requirement("7865-6.6-c", "7865-6.8-b")
+def test_who_was_where_at_an_instant() -> None:
+    body = participant(CARLA) + membership(ANNA, until="10:02:00") + membership(CARLA, "10:02:01")
+    state, _ = applied(document(CALL_OF_TWO), partial(body + flow(ANNA) + flow(CARLA, FIRST, SECOND)))
+    assert state.at(at("09:59:59")).present == ()
+    early, between, late = state.at(at("10:00:00")), state.at(at("10:02:00")), state.at(at("10:02:01"))
+    assert early.present == ((ANNA, CALL),)
+    assert (early.senders, early.receivers) == ({FIRST: (ANNA,)}, {SECOND: (ANNA,)})
+    assert (between.present, between.senders) == (((BEN, CALL),), {SECOND: (BEN,)})
+    assert late.present == ((BEN, CALL), (CARLA, CALL))
+    assert late.senders == {FIRST: (CARLA,), SECOND: (BEN,)}
+    assert late.receivers == {FIRST: (BEN,), SECOND: (CARLA,)}
+
+
+@settings(max_examples=40)
+@given(st.lists(DOCUMENTS, max_size=4))
+def test_every_span_is_found_at_its_beginning(documents: list[MetadataDocument]) -> None:
+    state = MetadataState(limits=LIMITS)
+    for number, each in enumerate(documents):
+        state.apply(each, NOW + number)
+    for span in state.spans:
+        assert span.until_ns is None or span.until_ns >= span.since_ns
+        if span.until_ns != span.since_ns:
+            moment = state.at(span.since_ns)
+            assert span.participant_id in (moment.senders if span.sends else moment.receivers)[span.stream_id]
 
 
 def test_complete_document_ends_what_it_does_not_list() -> None:
