@@ -1,5 +1,6 @@
 """The recording client: refusals, silence, broken paths, answers that break rules, audio in real time."""
 
+import json
 import struct
 from itertools import pairwise
 from typing import TypeVar
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from siprec_core.client import RecordingClient
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
+from siprec_core.metadata.model import Dialect
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.recording.call_events import (
@@ -539,3 +541,20 @@ def test_no_offer_of_the_server_harms_the_client(body: str) -> None:
     bench.client.pause("1", now=bench.now)
     bench.run(1.0)
     assert not bench.of(RecordingEnded)
+
+
+@pytest.mark.parametrize("dialect", [Dialect.DRAFT_RECORDING, Dialect.DRAFT_SIPREC])
+def test_an_older_format_is_written_on_request_only(dialect: Dialect) -> None:
+    pair = Pair()
+    streams = (StreamSpec(label="1", aor="sip:ann@example.com"),)
+    hop = Hop(pair.transport, SERVER)
+    spec = CallSpec(uri="sip:recorder@192.0.2.1", hop=hop, local=CLIENT, streams=streams, dialect=dialect)
+    pair.caller.start(spec, now=0.0)
+    pair.run(1.0)
+    (session,) = pair.recorder.sessions().values()
+    assert session is not None
+    (name,) = [name for name in pair.server.files if name.endswith("recording.json")]
+    report = json.loads(pair.server.files[name])
+    assert report["dialect"] == dialect.value
+    assert [each["aors"] for each in report["participants"]] == [["sip:ann@example.com"]]
+    assert report["streams"][0]["stream_id"] == report["contributions"][0]["stream_id"]

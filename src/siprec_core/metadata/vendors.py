@@ -60,7 +60,9 @@ class VendorData:
     owner_id: str
     """Its id; empty for the recording."""
     values: tuple[tuple[str, str], ...]
-    """Path of local names and text, in document order; `call@id` for an attribute. An element with nothing in it has an empty text."""
+    """Path of local names and text, in document order; `call@id` for an attribute.
+
+    An element with nothing in it has an empty text."""
 
     def get(self, path: str) -> str | None:
         """Give the first value of a path or of its last part, letter case aside; None without one."""

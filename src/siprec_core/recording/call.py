@@ -8,6 +8,7 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import (
     DataMode,
+    Dialect,
     MetadataDocument,
     Name,
     NameId,
@@ -82,6 +83,9 @@ class CallSpec:
     """Address of the recording client."""
     metadata: bytes | None = None
     """A document to send as it is; None builds one from `streams`."""
+    dialect: Dialect = Dialect.RFC7865
+    """The format of the documents that are built; an older one (`draft-recording`, `draft-siprec`) for a recorder that
+    reads nothing else."""
 
 
 def metadata_of(spec: CallSpec, *, ids: Ids, unix_ns: int) -> MetadataDocument:
