@@ -116,6 +116,7 @@ class Bench:
 # the INVITE
 
 
+@pytest.mark.requirement("7866-9-a", "7866-9.1-a", "7866-9.1-f", "7866-9.1-g")
 def test_the_invite_is_what_rfc_7866_asks_for() -> None:
     bench = Bench()
     (data,) = bench.sent

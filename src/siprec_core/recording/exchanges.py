@@ -103,6 +103,8 @@ class _Exchange:
 
     offer: SessionDescription
     plan: AnswerPlan
+    read: RecordingRequest
+    """The request that brought the offer."""
 
 
 class SessionExchanges(ABC):
@@ -171,7 +173,7 @@ class SessionExchanges(ABC):
         if offer is None:
             self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
         else:
-            self._negotiate(offer, now)
+            self._negotiate(self._invitation.read, offer, now)
 
     def cancel(self) -> None:
         """Forget a session that was never answered: the client cancelled it, or the application refused it."""
@@ -215,8 +217,7 @@ class SessionExchanges(ABC):
             if self._exchange is not None:
                 self._outbox.put(Refuse(refusal=Refusal(491)))
                 return
-            self._take_metadata(read, now)
-            self._negotiate(read.offer, now)
+            self._negotiate(read, read.offer, now)
             return
         self._take_metadata(read, now)
         self._outbox.put(Answer(body=self._offer_again(read.request)))
@@ -304,7 +305,7 @@ class SessionExchanges(ABC):
 
     # negotiation
 
-    def _negotiate(self, offer: SessionDescription, now: float) -> None:
+    def _negotiate(self, read: RecordingRequest, offer: SessionDescription, now: float) -> None:
         try:
             plan = plan_answer(
                 offer,
@@ -319,7 +320,7 @@ class SessionExchanges(ABC):
         self._found(plan.findings)
         if self._paused:
             plan = held(plan)
-        self._exchange = _Exchange(offer, plan)
+        self._exchange = _Exchange(offer, plan, read)
         for line in plan.accepted:
             if line.index in self._lines:
                 continue
@@ -359,6 +360,8 @@ class SessionExchanges(ABC):
         if first:
             self._establish(labels, now)
         else:
+            # RFC 3261 14.1: a refused offer leaves everything as it was, so its metadata counts only now.
+            self._take_metadata(exchange.read, now)
             self._outbox.put(StreamsChanged(session=self.id, labels=labels))
         self._ask_for_repair()
 

@@ -14,6 +14,7 @@ def findings(body: str, mode: str = "complete") -> list[tuple[str, str, int | No
     return [(each.code, each.where.partition(" ")[0], each.line) for each in found]
 
 
+@pytest.mark.requirement("7865-chk-a")
 @pytest.mark.parametrize(
     ("body", "where"),
     [
@@ -53,14 +54,17 @@ def test_reference_in_another_spelling_is_found() -> None:
     assert findings(f"<session session_id='{A}'/><stream stream_id='{B}' session_id='{spelt}'/>") == []
 
 
+@pytest.mark.requirement("7865-chk-e")
 def test_same_id_of_two_objects_of_a_kind() -> None:
     assert findings(f"<stream stream_id='{A}'/>\n<stream stream_id='{A}'/>") == [("metadata-duplicate-id", "stream", 3)]
 
 
+@pytest.mark.requirement("7865-6.10-e")
 def test_same_id_of_two_kinds() -> None:
     assert findings(f"<session session_id='{A}'/><stream stream_id='{A}'/>") == [("metadata-id-reused", "stream", 2)]
 
 
+@pytest.mark.requirement("7865-chk-d")
 @pytest.mark.parametrize(
     ("body", "where"),
     [

@@ -20,6 +20,7 @@ def codes(reader: ElementReader) -> list[tuple[str, str]]:
     return [(each.code, each.where) for each in reader.findings()]
 
 
+@pytest.mark.requirement("7865-9-d")
 def test_object_in_its_form_is_sorted_without_findings() -> None:
     reader, root = opened(f'<session {RFC} session_id=" a "><reason cause="1"/><start-time>x</start-time></session>')
     parts = reader.open(root, forms.SESSION)
@@ -31,6 +32,7 @@ def test_object_in_its_form_is_sorted_without_findings() -> None:
     assert codes(reader) == []
 
 
+@pytest.mark.requirement("7865-9-a")
 @pytest.mark.parametrize(
     ("inner", "finding"),
     [
@@ -51,6 +53,7 @@ def test_deviation_of_children_is_noted(inner: str, finding: tuple[str, str]) ->
     assert codes(reader) == [finding]
 
 
+@pytest.mark.requirement("7865-9-c")
 @pytest.mark.parametrize(
     ("attributes", "code", "known"),
     [
@@ -90,6 +93,7 @@ def test_findings_are_bounded() -> None:
     assert len(reader.findings()) == 5
 
 
+@pytest.mark.requirement("7865-9-b", "7865-9-e")
 def test_extension_is_kept_whole_and_in_order() -> None:
     reader, root = opened(
         f"<group {RFC}><b:x xmlns:b='urn:b' b:k='1' k='2'>one<y>two</y> three<z xmlns=''/>\n</b:x> \n"

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from siprec_core.metadata.model import (
     RFC7865_NAMESPACE,
     DataMode,
@@ -19,6 +21,7 @@ FOREIGN = Element("urn:example", "note", children=(Element("urn:example", "inner
 OWN = Element(RFC7865_NAMESPACE, "extensiondata", children=(FOREIGN, FOREIGN))
 
 
+@pytest.mark.requirement("7865-5.1.2-b")
 def test_document_is_complete_unless_it_says_otherwise() -> None:
     assert MetadataDocument().is_complete
     assert MetadataDocument(datamode=DataMode.COMPLETE).is_complete

@@ -96,6 +96,7 @@ def test_streams_and_their_people_are_found() -> None:
     assert [each.participant_id for each in state.current_senders_of(SECOND)] == [BEN]
 
 
+@pytest.mark.requirement("7865-5-a", "7865-6.8-e")
 def test_hold_replaces_the_streams_of_a_participant() -> None:
     state, changes = applied(document(CALL_OF_TWO), partial(flow(ANNA, "", SECOND)))
     assert changes == MetadataChanges(complete=False, held=(ANNA,))
@@ -106,6 +107,7 @@ def test_hold_replaces_the_streams_of_a_participant() -> None:
     assert (anna.sends, anna.receives) == ((FIRST,), (SECOND,))
 
 
+@pytest.mark.requirement("7865-6.8-e")
 def test_several_associations_of_one_document_are_one_set() -> None:
     state, _ = applied(document(START + PAIR + STREAMS + flow(ANNA, FIRST) + flow(ANNA, SECOND, FIRST)))
     assert [(each.send, each.recv) for each in state.snapshot().participant_stream_associations] == [
@@ -113,6 +115,7 @@ def test_several_associations_of_one_document_are_one_set() -> None:
     ]
 
 
+@pytest.mark.requirement("7865-6.3-g")
 def test_bare_stop_time_ends_the_call_and_loses_nothing() -> None:
     stop = f"<session session_id='{CALL}'><stop-time>2024-05-01T10:05:00Z</stop-time></session>"
     state, changes = applied(document(CALL_OF_TWO), partial(stop + membership(ANNA, until="10:04:00")))
@@ -180,6 +183,7 @@ def test_every_span_is_found_at_its_beginning(documents: list[MetadataDocument])
             assert span.participant_id in (moment.senders if span.sends else moment.receivers)[span.stream_id]
 
 
+@pytest.mark.requirement("7865-5-b")
 def test_complete_document_ends_what_it_does_not_list() -> None:
     later = START.replace(CALL, LATER) + participant(BEN) + STREAMS.replace(CALL, LATER).replace(FIRST, uid("third"))
     later += membership(BEN, session=LATER)
@@ -216,6 +220,7 @@ def test_stay_without_any_time_begins_with_the_document() -> None:
     assert stays(state) == {ANNA: (Stay(CALL, NOW),)}
 
 
+@pytest.mark.requirement("7865-chk-c")
 def test_partial_document_before_a_complete_one_is_kept_and_flagged() -> None:
     state, changes = applied(partial(CALL_OF_TWO))
     assert [each.code for each in changes.findings] == ["metadata-partial-first"]
@@ -226,6 +231,7 @@ def test_partial_document_before_a_complete_one_is_kept_and_flagged() -> None:
     assert not changes.snapshot_needed
 
 
+@pytest.mark.requirement("7865-chk-a")
 def test_partial_document_that_refers_to_nothing_asks_for_a_snapshot() -> None:
     state, changes = applied(document(CALL_OF_TWO), partial(flow(ANNA, uid("nowhere"))))
     assert changes.snapshot_needed
@@ -233,6 +239,7 @@ def test_partial_document_that_refers_to_nothing_asks_for_a_snapshot() -> None:
     assert state.senders_of(uid("nowhere")) != ()
 
 
+@pytest.mark.requirement("7865-6.10-e")
 def test_id_of_another_kind_in_a_later_document_is_an_error() -> None:
     _, changes = applied(document(CALL_OF_TWO), partial(participant(FIRST)))
     assert [each.code for each in changes.findings] == ["metadata-id-reused"]
@@ -355,6 +362,7 @@ def merged(base: MetadataDocument, update: MetadataDocument) -> MetadataDocument
     return replace(base, **result, extensions=update.extensions or base.extensions)
 
 
+@pytest.mark.requirement("7865-5-a", "7866-9.2-a")
 @settings(max_examples=60)
 @given(DOCUMENTS, st.lists(DOCUMENTS, max_size=3))
 def test_partial_documents_on_a_complete_one_equal_the_merged_one(

@@ -32,6 +32,7 @@ def code(tree: XmlTree) -> str:
     return tree.findings[-1].code
 
 
+@pytest.mark.requirement("7865-9-e")
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_document_type_declaration_is_refused(attack: str) -> None:
     assert code(parse(attack)) == "metadata-doctype"

@@ -29,6 +29,7 @@ ANN = StreamSpec(label="1", aor="sip:ann@example.com", name="Ann")
 BOB = StreamSpec(label="2", aor="sip:bob@example.com")
 
 
+@pytest.mark.requirement("7866-9.1-c", "7866-9.1-g")
 def test_each_stream_is_sent_by_one_participant_and_heard_by_the_others() -> None:
     told = document(ANN, BOB)
     assert told.datamode is DataMode.COMPLETE
@@ -44,6 +45,7 @@ def test_people_have_their_address_and_name() -> None:
     assert [list(person.names) for person in told.participants] == [["Ann"], []]
 
 
+@pytest.mark.requirement("7865-6.5-d")
 def test_all_ids_differ_and_all_references_lead_somewhere() -> None:
     told = document(ANN, BOB)
     (session,) = told.sessions

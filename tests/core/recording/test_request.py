@@ -55,6 +55,7 @@ def test_types_of_sdp(kind: str, expected: bool) -> None:
     assert (found.offer is not None) is expected
 
 
+@pytest.mark.requirement("7866-9-a")
 @pytest.mark.parametrize(
     "disposition",
     ["", "recording-session", "recording-session; handling=required", "recording-session;handling=optional"],
@@ -65,6 +66,7 @@ def test_the_disposition_of_metadata_does_not_matter(disposition: str) -> None:
     assert found.refusal is None
 
 
+@pytest.mark.requirement("7866-9.1-f")
 def test_single_part_bodies() -> None:
     update = request("UPDATE", body=METADATA, content_type="application/rs-metadata+xml", to_tag="x")
     found = understood(update)
