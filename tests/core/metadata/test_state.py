@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siprec_core.findings import Severity
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import DataMode, Dialect, MetadataDocument
 from siprec_core.metadata.reader import read_metadata
@@ -394,3 +395,35 @@ def test_history_agrees_with_the_changes_told(documents: list[MetadataDocument])
         open_stays = [stay.session_id for stay in record.stays if stay.left_ns is None]
         assert sorted(open_stays) == sorted(session for who, session in lasting if who == identity)
         assert (record.left_ns is None) or not open_stays
+
+
+@pytest.mark.requirement("7865-6.1-b")
+def test_recording_may_have_nothing_in_it() -> None:
+    state, changes = applied(document(""))
+    assert changes == MetadataChanges(complete=True)
+    assert state.snapshot().sessions == ()
+
+
+@pytest.mark.requirement("7865-6.2-c", "7865-6.3-f")
+def test_sessions_of_one_group_have_their_own_people_and_streams() -> None:
+    group = uid("group")
+    calls = "".join(f"<session session_id='{each}'><group-ref>{group}</group-ref></session>" for each in (CALL, LATER))
+    streams = STREAMS.replace(f"stream_id='{SECOND}' session_id='{CALL}'", f"stream_id='{SECOND}' session_id='{LATER}'")
+    body = f"<group group_id='{group}'/>" + calls + PAIR + streams
+    state, changes = applied(document(body + membership(ANNA) + membership(BEN, session=LATER) + FLOWS))
+    assert changes.sessions_started == (CALL, LATER)
+    assert changes.joined == ((ANNA, CALL), (BEN, LATER))
+    assert [each.group_ref for each in state.sessions] == [group, group]
+    stop = f"<session session_id='{LATER}'><stop-time>2024-05-01T10:05:00Z</stop-time></session>"
+    _, changes = applied(partial(stop), state=state)
+    assert (changes.sessions_stopped, changes.left) == ((LATER,), ((BEN, LATER),))
+
+
+@pytest.mark.requirement("7866-9.2-i")
+def test_id_that_another_client_defined_is_no_error() -> None:
+    body = f"<session session_id='{CALL}'><group-ref>{uid('of another client')}</group-ref></session>"
+    parsed = read_metadata(document(body).encode(), limits=LIMITS)
+    assert isinstance(parsed.document, MetadataDocument)
+    changes = MetadataState(limits=LIMITS).apply(parsed.document, NOW)
+    assert not changes.snapshot_needed
+    assert {each.severity for each in (*parsed.findings, *changes.findings)} == {Severity.WARNING}
