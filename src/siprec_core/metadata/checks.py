@@ -3,7 +3,6 @@
 Nothing here stops a recording; what spans several documents is checked by `state`.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -15,7 +14,7 @@ from siprec_core.metadata.model import (
     ParticipantStreamAssociation,
     SessionRecordingAssociation,
 )
-from siprec_core.metadata.origins import Note, Origins, shown
+from siprec_core.metadata.origins import Note, Origins, Place, shown
 from siprec_core.metadata.remarks import remark, remark_id
 from siprec_core.metadata.times import Instant
 
@@ -132,9 +131,9 @@ def _check_times(document: MetadataDocument, origins: Origins, note: Note) -> No
             note("metadata-time-before-session", "participantsessionassoc/associate-time", message, element)
 
 
-def _check_span(since: Instant, until: Instant, where: str, element: ET.Element | None, note: Note) -> None:
+def _check_span(since: Instant, until: Instant, where: str, place: Place | None, note: Note) -> None:
     if is_before(until, since):
-        note("metadata-time-order", where, f"it ends at {until.text} before it begins at {since.text}", element)
+        note("metadata-time-order", where, f"it ends at {until.text} before it begins at {since.text}", place)
 
 
 def is_before(one: Instant, other: Instant, *, by_ns: int = 0) -> bool:

@@ -140,7 +140,7 @@ class MetadataFilter:
 
         It is empty for a body that cannot be read: what cannot be understood cannot be filtered. Never raises.
         """
-        root = parse_xml(data, limits=limits, charset=charset).root
+        root = parse_xml(data, limits=limits, charset=charset, whole=True).root
         if root is None:
             return b""
         filtering = _Filtering(self, limits.xml_depth, split_tag(root.tag)[0])

@@ -1,12 +1,9 @@
-import xml.etree.ElementTree as ET
-
 from siprec_core.metadata.origins import Origins, shown
 
 
-def test_object_has_the_element_of_its_index() -> None:
-    element = ET.Element("session")
-    origins = Origins({"session": [element]})
-    assert origins.of("session", 0) is element
+def test_object_has_the_child_of_its_index() -> None:
+    origins = Origins({"session": [4, 7]})
+    assert origins.of("session", 1) == (7, 0)
 
 
 def test_object_that_no_element_stands_for_has_no_origin() -> None:

@@ -15,10 +15,10 @@ from siprec_core.metadata.model import (
     Reason,
     RequestSnapshot,
 )
-from siprec_core.metadata.reader import read_metadata
+from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.times import Instant
 from siprec_core.metadata.writer import write_metadata
-from tests.core.metadata.documents import DOCUMENTS, LIMITS, RFC, codes, document, load, read
+from tests.core.metadata.documents import DOCUMENTS, LIMITS, RFC, codes, document, load, read, uid
 
 ANNA, BEN = "ICEiIyQlRieoKSorLC0uLw==", "MDEyMzQ1Rje4OTo7PD0+Pw=="
 CALL = "EBESExQVRheYGRobHB0eHw=="
@@ -269,3 +269,41 @@ def test_every_single_damaged_octet_is_survived(name: str) -> None:
 def test_view_reads_like_octets() -> None:
     data = load("draft-siprec")
     assert read_metadata(memoryview(data), limits=LIMITS) == read_metadata(data, limits=LIMITS)
+
+
+@pytest.mark.parametrize("namespace", ["recording:1", "recording"])
+def test_large_document_is_read_like_a_small_one(namespace: str) -> None:
+    def body(count: int) -> str:
+        people = "".join(
+            f"\n<participant participant_id='{uid(f'p{n}')}'><nameID aor='sip:{n}@example.org'/></participant>"
+            for n in range(count)
+        )
+        stray = f"\n<stream stream_id='{FIRST}' session_id='{CALL}'><label>1</label><odd/></stream>"
+        return f"<datamode>partial</datamode>{people}{stray}<x xmlns='urn:x'>1</x>{people.replace('sip:', 'tel:')}"
+
+    def parsed(count: int) -> ParsedMetadata:
+        text = document(body(count), f"xmlns='urn:ietf:params:xml:ns:{namespace}'")
+        return read_metadata(text.encode(), limits=LIMITS)
+
+    small, large = parsed(20), parsed(4_000)
+    assert isinstance(small.document, MetadataDocument)
+    assert isinstance(large.document, MetadataDocument)
+    assert large.document.datamode is DataMode.PARTIAL
+    around = [each.aors[0] for each in large.document.participants[3_999:4_001]]
+    assert around == ["sip:3999@example.org", "tel:0@example.org"]
+    assert len(large.document.participants) == 8_000
+    assert large.document.streams == small.document.streams
+    assert large.document.extensions == small.document.extensions
+    known = {each.code for each in small.findings}
+    assert {each.code for each in large.findings} == known
+    (odd,) = (each for each in large.findings if each.where == "stream/odd")
+    assert (odd.line, odd.column) == (4_002, 100)
+
+
+def test_large_request_for_a_snapshot() -> None:
+    extensions = "<x xmlns='urn:x'/>" * 20_000
+    text = f"<requestsnapshot {RFC}><requestreason>lost</requestreason>{extensions}</requestsnapshot>"
+    parsed = read_metadata(text.encode(), limits=LIMITS)
+    assert isinstance(parsed.document, RequestSnapshot)
+    assert parsed.document.reason == Name("lost")
+    assert len(parsed.document.extensions) == 20_000
