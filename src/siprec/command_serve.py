@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from siprec.cli import version
+from siprec.filters import read_filter
 from siprec.logs import LEVELS, set_up_logs
 from siprec.options import add_worker, port_range, positive_number, seconds
 from siprec.outcome import CommandError, Exit
@@ -57,6 +58,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         choices=("tolerant", "strict"),
         default="tolerant",
         help="whether what deviates from the RFCs is recorded with a finding (tolerant, default) or refused (strict)",
+    )
+    add(
+        "--metadata-filter",
+        metavar="FILE",
+        type=Path,
+        help="TOML file that tells what of the metadata may be stored (default: everything)",
     )
     add(
         "--drain-seconds",
@@ -115,6 +122,7 @@ def _plan(arguments: argparse.Namespace) -> ServerPlan:
             max_sessions=arguments.max_sessions,
             when_full=arguments.when_full,
             strict=arguments.policy == "strict",
+            metadata_filter=read_filter(arguments.metadata_filter),
             product=f"siprec/{version()}",
         ),
         recordings=arguments.recordings,

@@ -3,6 +3,8 @@
 from siprec.documents import Document
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding
+from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
+from siprec_core.metadata.vendors import vendor_data
 from siprec_core.recording.policy import SiprecMarks, marks_of
 from siprec_core.sdp.model import MediaDescription, SessionDescription
 from siprec_core.sip.headers import Headers
@@ -25,7 +27,7 @@ def describe_document(document: Document) -> Json:
     if document.description is not None:
         described["sdp"] = _sdp(document.description)
     if document.metadata is not None:
-        described["metadata"] = document.metadata.as_json()
+        described["metadata"] = _metadata(document.metadata)
     described["findings"] = findings_json(document.findings)
     return described
 
@@ -82,6 +84,19 @@ def _part(part: BodyPart) -> Json:
         "disposition": None if part.disposition is None else part.disposition.type,
         "size": len(part.content),
     }
+
+
+def _metadata(metadata: MetadataDocument | RequestSnapshot) -> Json:
+    described = metadata.as_json()
+    if isinstance(metadata, MetadataDocument):
+        extensions = vendor_data(metadata)
+        if extensions:
+            described["vendor"] = extensions[0].vendor.value
+            described["vendor_data"] = [
+                {"vendor": each.vendor.value, "owner": each.owner, "owner_id": each.owner_id, "values": each.values}
+                for each in extensions
+            ]
+    return described
 
 
 def _sdp(description: SessionDescription) -> Json:

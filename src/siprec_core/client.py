@@ -12,9 +12,9 @@ from siprec_core.entropy import Entropy, Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
+from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call import CallSpec, ClientConfig, address_of_record, metadata_of
+from siprec_core.recording.call import CallSpec, ClientConfig, address_of_record, first_metadata
 from siprec_core.recording.call_events import (
     CallEvent,
     RecordingAnswered,
@@ -183,8 +183,8 @@ class RecordingClient:
         changes wait, or for a document that cannot be written.
         """
         self._changeable()
-        metadata = document if isinstance(document, bytes) else write_metadata(document)
-        self._state.want(Wish(metadata=metadata))
+        written = document if isinstance(document, bytes) else write_document(document, self._state.dialect)
+        self._state.want(Wish(metadata=written))
         self._advance(now)
 
     @property
@@ -274,10 +274,8 @@ class RecordingClient:
         # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.
         headers.add("Require", "siprec")
         headers.add("Content-Type", f"multipart/mixed;boundary={boundary}")
-        told = spec.metadata
-        if told is None:
-            told = write_metadata(metadata_of(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now)))
-        self._metadata = told
+        told = first_metadata(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now))
+        self._metadata, self._state.dialect = told, spec.dialect
         body = write_multipart(_body_parts(self._offer, told), boundary=boundary)
         invite = Request("INVITE", spec.uri, headers, body)
         self._usage = self._endpoint.call(

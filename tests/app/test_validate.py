@@ -1,12 +1,12 @@
 """`siprec validate`: findings with their places, and the rules of recording sessions."""
 
 import re
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from siprec_core.metadata.ids import unique_id_for
 from tests.app.programs import Program
 from tests.app.test_inspect import EXAMPLES, SEED_INVITE
 from tests.core import messages
@@ -14,8 +14,8 @@ from tests.core.messages import OFFER, request
 
 METADATA = messages.METADATA
 for _short in ("c2Vzc2lvbi1vbmUtaWQ=", "cGFydGljaXBhbnQtMQ==", "c3RyZWFtLW9uZS1pZA==", "c3RyZWFtLXR3by1pZA=="):
-    METADATA = METADATA.replace(_short, b64encode(_short.encode()[:16]).decode())
-"""With ids of the right size."""
+    METADATA = METADATA.replace(_short, unique_id_for(f"{_short} of the tests"))
+"""With ids that are UUIDs."""
 LINE = re.compile(
     r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<severity>error|warning|info) (?P<code>[a-z0-9-]+) .+"
 )

@@ -116,8 +116,8 @@ class Call:
 
 
 def _identifier(kind: str, number: int) -> str:
-    """Give 24 characters of base64, as RFC 7865 section 6.10 has them."""
-    return f"{kind}{number:06d}".ljust(22, "A")[:22] + "=="
+    """Give the base64 of a random UUID (version 4), as RFC 7865 section 6.10 has it."""
+    return f"{kind}{number:04d}RAi".ljust(22, "A")[:22] + "=="
 
 
 def call(number: int) -> Call:

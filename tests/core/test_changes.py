@@ -22,7 +22,7 @@ from siprec_core.recording.events import (
     StreamsChanged,
 )
 from siprec_core.recording.policy import ServerConfig
-from siprec_core.recording.replay import Replay
+from siprec_core.recording.replay import MetadataBody, Replay
 from siprec_core.types import SessionId, Transport
 from tests.core.harness import Pair, Wire
 from tests.core.messages import METADATA, OFFER, body, field, invite, request, response_to, status, tag
@@ -138,6 +138,7 @@ def test_a_pause_that_meets_a_re_invite_of_the_client_comes_through() -> None:
     assert len(pair.client.sent_media) == sent + 50, "stream 2 alone goes on"
 
 
+@pytest.mark.requirement("7866-9.2-b", "7866-9.2-c", "7866-9.2-d", "7866-9.2-e", "7866-9.2-f", "7866-9.1-h", "7865-7-a")
 def test_a_snapshot_is_asked_for_by_update_and_met_at_once() -> None:
     """7866-9.2-b to 7866-9.2-f, 7866-9.1-h."""
     pair = Pair()
@@ -168,6 +169,7 @@ def inject_call(pair: Pair, *extra: str, metadata: str = PARTIAL) -> str:
     return ours
 
 
+@pytest.mark.requirement("7866-9.2-h", "7865-chk-c")
 def test_partial_metadata_before_any_snapshot_is_asked_about_and_not_for_ever() -> None:
     """7866-9.2-h: with a guard against a client that never mends."""
     pair = alone()
@@ -182,6 +184,7 @@ def test_partial_metadata_before_any_snapshot_is_asked_about_and_not_for_ever() 
     assert len(pair.recorder.sessions()) == 1
 
 
+@pytest.mark.requirement("7866-9.2-g")
 def test_without_update_nothing_is_asked() -> None:
     """7866-9.2-g."""
     pair = alone()
@@ -266,6 +269,7 @@ def test_the_client_pauses_and_resumes_one_stream() -> None:
         pair.caller.pause("9", now=pair.now)
 
 
+@pytest.mark.requirement("7866-9.1-b", "7866-9.1-d", "7866-9.1-e", "7866-9.1-f")
 def test_metadata_with_labels_travels_with_its_offer_and_without_by_update() -> None:
     """7866-9.1-b, 7866-9.1-e, 7866-9.1-f."""
     pair = Pair()
@@ -435,3 +439,36 @@ def test_digits_told_by_info_are_in_the_replay() -> None:
     assert replay.account is not None
     digits = [entry for entry in replay.account.report("completed").timeline if entry["event"] == "dtmf"]
     assert [(entry["digit"], entry["source"], entry["duration"]) for entry in digits] == [("5", "info", 0.16)]
+
+
+@pytest.mark.requirement("7866-9.2-k", "7866-9.2-a")
+def test_metadata_of_a_refused_offer_changes_nothing() -> None:
+    pair = alone()
+    ours = inject_call(pair, metadata=METADATA)
+    renamed = METADATA.replace("sip:ann@example.com", "sip:zoe@example.com")
+    unusable = OFFER.replace("m=audio", "m=video").replace("RTP/AVP 0 8", "RTP/AVP 99")
+    pair.inject(invite(offer=unusable, metadata=renamed, cseq=2, to_tag=ours, branch="z9hG4bK-no"))
+    assert status(pair.server.sent[-1]) == 488
+    pair.inject(request("ACK", cseq=2, to_tag=ours, branch="z9hG4bK-no"))
+    session = pair.server.of(SessionEstablished)[0].session
+
+    def aors() -> list[str]:
+        metadata = pair.recorder._sessions[session].account.metadata
+        return [aor for record in metadata.participants for aor in record.participant.aors]
+
+    assert aors() == ["sip:ann@example.com"]
+    pair.inject(invite(offer=OFFER, metadata=renamed, cseq=3, to_tag=ours))
+    pair.run(1.0)
+    assert aors() == ["sip:zoe@example.com"]
+    pair.inject(request("BYE", cseq=4, to_tag=ours))
+    pair.run(1.0)
+    replay = Replay(limits=Limits())
+    for name, content in pair.server.files.items():
+        if name.endswith("journal.pcapng"):
+            replay.receive(content)
+    replay.end_of_file()
+    bodies = []
+    while (item := replay.poll()) is not None:
+        if isinstance(item, MetadataBody):
+            bodies.append(item.raw)
+    assert [b"zoe" in each for each in bodies] == [False, True]

@@ -1,5 +1,6 @@
 """The recording client: refusals, silence, broken paths, answers that break rules, audio in real time."""
 
+import json
 import struct
 from itertools import pairwise
 from typing import TypeVar
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from siprec_core.client import RecordingClient
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
+from siprec_core.metadata.model import Dialect
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.recording.call_events import (
@@ -114,6 +116,7 @@ class Bench:
 # the INVITE
 
 
+@pytest.mark.requirement("7866-9-a", "7866-9.1-a", "7866-9.1-f", "7866-9.1-g")
 def test_the_invite_is_what_rfc_7866_asks_for() -> None:
     bench = Bench()
     (data,) = bench.sent
@@ -555,3 +558,20 @@ def test_the_body_of_the_invite_is_flat_and_not_encoded() -> None:
         assert part.headers.get("Content-Transfer-Encoding") is None
         assert boundary not in bytes(part.content)
     assert len(parsed.root.parts) == 2
+
+
+@pytest.mark.parametrize("dialect", [Dialect.DRAFT_RECORDING, Dialect.DRAFT_SIPREC])
+def test_an_older_format_is_written_on_request_only(dialect: Dialect) -> None:
+    pair = Pair()
+    streams = (StreamSpec(label="1", aor="sip:ann@example.com"),)
+    hop = Hop(pair.transport, SERVER)
+    spec = CallSpec(uri="sip:recorder@192.0.2.1", hop=hop, local=CLIENT, streams=streams, dialect=dialect)
+    pair.caller.start(spec, now=0.0)
+    pair.run(1.0)
+    (session,) = pair.recorder.sessions().values()
+    assert session is not None
+    (name,) = [name for name in pair.server.files if name.endswith("recording.json")]
+    report = json.loads(pair.server.files[name])
+    assert report["dialect"] == dialect.value
+    assert [each["aors"] for each in report["participants"]] == [["sip:ann@example.com"]]
+    assert report["streams"][0]["stream_id"] == report["contributions"][0]["stream_id"]

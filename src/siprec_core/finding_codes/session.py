@@ -34,6 +34,13 @@ SESSION_CODES = (
         "let the client send one metadata part",
     ),
     FindingCode(
+        "metadata-empty",
+        _W,
+        "RFC 7866 9.1",
+        "the metadata part is empty: the client sent nothing, or the filter kept back what it could not read",
+        "let the client send a well-formed document",
+    ),
+    FindingCode(
         "body-unknown-part",
         _W,
         "RFC 5621 8.2",

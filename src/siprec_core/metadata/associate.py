@@ -4,10 +4,8 @@ In the dialects of drafts and vendors a participant says itself what it sends an
 session it is. RFC 7865 has associations for that (sections 6.6 and 6.8), and the model has only those.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from siprec_core.metadata.ids import id_key
 from siprec_core.metadata.model import (
@@ -17,14 +15,8 @@ from siprec_core.metadata.model import (
     ParticipantStreamAssociation,
     SessionRecordingAssociation,
 )
+from siprec_core.metadata.origins import Note, Place
 from siprec_core.metadata.times import Instant
-
-
-class Note(Protocol):
-    """Takes a finding: code, place in the form, message, and the element for its line."""
-
-    def __call__(self, code: str, where: str, message: str | None = None, element: ET.Element | None = None, /) -> None:
-        """Take one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +29,7 @@ class LooseParticipant:
     recv: tuple[str, ...]
     associate_time: Instant | None
     disassociate_time: Instant | None
-    element: ET.Element
+    place: Place
 
 
 def associate(document: MetadataDocument, loose: Sequence[LooseParticipant], note: Note) -> MetadataDocument:
@@ -72,7 +64,7 @@ def _with_streams(
     for participant in loose:
         if participant.send or participant.recv:
             message = "send and recv stand in participant instead of participantstreamassoc"
-            note("metadata-no-association", "participantstreamassoc", message, participant.element)
+            note("metadata-no-association", "participantstreamassoc", message, participant.place)
             made.append(ParticipantStreamAssociation(participant.participant_id, participant.send, participant.recv))
     present = document.participant_stream_associations
     return (*present, *made) if made else present
@@ -93,7 +85,7 @@ def _streams_for_sessions(
     for stream in document.streams:
         of_session.setdefault(stream.session_id, []).append(stream.stream_id)
 
-    origins = {each.participant_id: each.element for each in loose}
+    origins = {each.participant_id: each.place for each in loose}
 
     def resolve(ids: tuple[str, ...], participant_id: str) -> tuple[str, ...]:
         if sessions.isdisjoint(ids):
@@ -137,7 +129,7 @@ def _with_sessions(
         if session_id is None:
             continue
         message = "a participant's session is guessed; there is no participantsessionassoc"
-        note("metadata-no-association", "participantsessionassoc", message, None if hint is None else hint.element)
+        note("metadata-no-association", "participantsessionassoc", message, None if hint is None else hint.place)
         since = starts.get(id_key(session_id)) if hint is None or hint.associate_time is None else hint.associate_time
         until = None if hint is None else hint.disassociate_time
         made.append(ParticipantSessionAssociation(participant.participant_id, session_id, since, until))

@@ -3,13 +3,10 @@
 Nothing here stops a recording; what spans several documents is checked by `state`.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from siprec_core.metadata.associate import Note
-from siprec_core.metadata.ids import id_key, is_unique_id
+from siprec_core.metadata.ids import id_key
 from siprec_core.metadata.model import (
     Group,
     MetadataDocument,
@@ -17,21 +14,15 @@ from siprec_core.metadata.model import (
     ParticipantStreamAssociation,
     SessionRecordingAssociation,
 )
+from siprec_core.metadata.origins import Note, Origins, Place, shown
+from siprec_core.metadata.remarks import remark, remark_id
 from siprec_core.metadata.times import Instant
 
 _Timed: TypeAlias = Group | SessionRecordingAssociation | ParticipantSessionAssociation | ParticipantStreamAssociation
 
 
-@dataclass(slots=True)
-class Origins:
-    """The elements that the objects of a document were read from, by element name, in order."""
-
-    elements: dict[str, Sequence[ET.Element]] = field(default_factory=dict)
-
-    def of(self, name: str, index: int) -> ET.Element | None:
-        """Give the element of the object with that index, None for an object that no element stands for."""
-        elements = self.elements.get(name, ())
-        return elements[index] if index < len(elements) else None
+_ROUNDING_NS = 1_000_000_000
+"""Some clients write the same instant with and without fractions."""
 
 
 def check_document(document: MetadataDocument, origins: Origins, note: Note) -> None:
@@ -39,13 +30,9 @@ def check_document(document: MetadataDocument, origins: Origins, note: Note) -> 
     known = _check_ids(document, origins, note)
     _check_times(document, origins, note)
     _check_modes(document, origins, note)
+    remark(document, origins, note)
     if document.is_complete:
         _check_references(document, known, origins, note)
-
-
-def shown(text: str) -> str:
-    """Give an id fit for a message."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _check_ids(document: MetadataDocument, origins: Origins, note: Note) -> dict[str, set[str]]:
@@ -62,12 +49,7 @@ def _check_ids(document: MetadataDocument, origins: Origins, note: Note) -> dict
         for index, text in enumerate(ids):
             if not text:
                 continue
-            if is_unique_id(text):
-                key = text
-            else:
-                key = id_key(text)
-                message = f"{shown(text)} is not the base64 of 16 octets"
-                note("metadata-id-syntax", f"{kind}@{kind}_id", message, origins.of(kind, index))
+            key = remark_id(text, kind, index, origins, note)
             if key in keys:
                 message = f"two {kind} elements have the id {shown(text)}"
                 note("metadata-duplicate-id", f"{kind} {shown(text)}", message, origins.of(kind, index))
@@ -81,6 +63,8 @@ def _check_ids(document: MetadataDocument, origins: Origins, note: Note) -> dict
 
 def _check_references(document: MetadataDocument, known: dict[str, set[str]], origins: Origins, note: Note) -> None:
     """Note ids that nothing in a complete document has; another client may have told them (RFC 7866 section 9.2)."""
+    if _refers_to_known(document, known):
+        return
 
     def check(kind: str, reference: str | None, where: str, index: int) -> None:
         if reference and reference not in known[kind] and id_key(reference) not in known[kind]:
@@ -105,16 +89,30 @@ def _check_references(document: MetadataDocument, known: dict[str, set[str]], or
             check("stream", stream_id, "participantstreamassoc/recv", index)
 
 
-def _check_times(document: MetadataDocument, origins: Origins, note: Note) -> None:
-    def check(since: Instant | None, until: Instant | None, where: str, index: int) -> None:
-        if since is None or until is None or since.unix_ns is None or until.unix_ns is None:
-            return
-        if until.unix_ns < since.unix_ns:
-            message = f"it ends at {until.text} before it begins at {since.text}"
-            note("metadata-time-order", where, message, origins.of(where, index))
+def _refers_to_known(document: MetadataDocument, known: dict[str, set[str]]) -> bool:
+    """Tell whether each reference is spelt as the id that it means, which needs no closer look."""
+    participants, streams = known["participant"], known["stream"]
+    sessions = [stream.session_id for stream in document.streams]
+    sessions += [recording.session_id for recording in document.session_recording_associations]
+    for membership in document.participant_session_associations:
+        sessions.append(membership.session_id)
+        if membership.participant_id not in participants:
+            return False
+    for flow in document.participant_stream_associations:
+        if flow.participant_id not in participants or not (streams.issuperset(flow.send + flow.recv)):
+            return False
+    return known["session"].issuperset(sessions) and known["group"].issuperset(
+        [session.group_ref for session in document.sessions if session.group_ref is not None]
+    )
 
+
+def _check_times(document: MetadataDocument, origins: Origins, note: Note) -> None:
+    starts: dict[str, Instant] = {}
     for index, session in enumerate(document.sessions):
-        check(session.start_time, session.stop_time, "session", index)
+        if session.start_time is not None:
+            starts[session.session_id] = session.start_time
+            if session.stop_time is not None:
+                _check_span(session.start_time, session.stop_time, "session", origins.of("session", index), note)
     timed: tuple[tuple[str, Sequence[_Timed]], ...] = (
         ("group", document.groups),
         ("sessionrecordingassoc", document.session_recording_associations),
@@ -123,7 +121,24 @@ def _check_times(document: MetadataDocument, origins: Origins, note: Note) -> No
     )
     for where, items in timed:
         for index, item in enumerate(items):
-            check(item.associate_time, item.disassociate_time, where, index)
+            if item.disassociate_time is not None and item.associate_time is not None:
+                _check_span(item.associate_time, item.disassociate_time, where, origins.of(where, index), note)
+    for index, membership in enumerate(document.participant_session_associations):
+        start, since = starts.get(membership.session_id), membership.associate_time
+        if start is not None and since is not None and is_before(since, start, by_ns=_ROUNDING_NS):
+            message = f"a participant joins at {since.text}, the session begins at {start.text}"
+            element = origins.of("participantsessionassoc", index)
+            note("metadata-time-before-session", "participantsessionassoc/associate-time", message, element)
+
+
+def _check_span(since: Instant, until: Instant, where: str, place: Place | None, note: Note) -> None:
+    if is_before(until, since):
+        note("metadata-time-order", where, f"it ends at {until.text} before it begins at {since.text}", place)
+
+
+def is_before(one: Instant, other: Instant, *, by_ns: int = 0) -> bool:
+    """Tell whether both instants are known and the first lies before the second, by more than so much."""
+    return one.unix_ns is not None and other.unix_ns is not None and one.unix_ns + by_ns < other.unix_ns
 
 
 def _check_modes(document: MetadataDocument, origins: Origins, note: Note) -> None:

@@ -5,13 +5,14 @@ model is kept as an extension.
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from siprec_core.findings import Finding, FindingLog, finding
 from siprec_core.limits import Limits
 from siprec_core.metadata import vocabulary as forms
 from siprec_core.metadata.model import Attribute, Dialect, Element, Name
+from siprec_core.metadata.origins import ROOT, Place
 from siprec_core.metadata.times import Instant, ParsedTime, parse_time
 from siprec_core.metadata.vocabulary import ObjectForm, Vocabulary, split_tag, vocabulary_for
 from siprec_core.metadata.xml_tree import XmlTree
@@ -32,6 +33,8 @@ class Parts:
     children: dict[str, list[ET.Element]]
     """By RFC name, in order."""
     extensions: list[Element]
+    last: int = 0
+    """Place in the schema's sequence that has been reached."""
 
     def first(self, name: str) -> ET.Element | None:
         """Give the first child of a name, None when there is none."""
@@ -49,10 +52,12 @@ class ElementReader:
     __slots__ = (
         "_may_exceed",
         "_noted",
+        "_numbers",
         "_pending",
         "_times",
         "_tree",
         "_vocabulary",
+        "current",
         "dialect",
         "limits",
         "namespace",
@@ -69,26 +74,48 @@ class ElementReader:
         """False for a document that is itself no longer than one text may be."""
         self._times: dict[str, ParsedTime] = {}
         """A document tells the same few instants again and again."""
-        self._pending: list[tuple[str, str, str | None, ET.Element | None]] = []
+        self._pending: list[tuple[str, str, str | None, Place | None]] = []
+        self._numbers: dict[int, int] = {}
+        """Number of each child of the root that is being read, by its `id()`."""
+        self.current: ET.Element | None = None
+        """The child of the root that is being read piece by piece."""
 
     def findings(self) -> tuple[Finding, ...]:
         """Give all findings, with their places."""
-        places = self._tree.places(element for *_, element in self._pending if element is not None)
+        places = self._tree.places(place for *_, place in self._pending if place is not None)
         log = FindingLog(self.limits.findings)
         log.add(*self._tree.findings)
-        for code, where, message, element in self._pending:
-            line, column = places.get(id(element), (None, None))
+        for code, where, message, place in self._pending:
+            line, column = (None, None) if place is None else places.get(place, (None, None))
             log.add(finding(code, where, message, line=line, column=column))
         return tuple(log.findings)
 
     # Findings
 
-    def note(self, code: str, where: str, message: str | None = None, element: ET.Element | None = None) -> None:
+    def note(
+        self, code: str, where: str, message: str | None = None, element: ET.Element | Place | None = None
+    ) -> None:
         """Note a deviation once for each code and place in the form."""
         if (code, where) not in self._noted:
             self._noted.add((code, where))
             if len(self._pending) < self.limits.findings:
-                self._pending.append((code, where, message, element))
+                place = element if element is None or isinstance(element, tuple) else self.place_of(element)
+                self._pending.append((code, where, message, place))
+
+    def number_children(self, children: Sequence[ET.Element], first: int) -> None:
+        """Take the children of the root that are read next; `first` is the number of the first one."""
+        self._numbers = dict(zip(map(id, children), range(first, first + len(children)), strict=True))
+
+    def place_of(self, element: ET.Element) -> Place:
+        """Give the place of a numbered child, or of an element within `current`; that of the root for any other."""
+        number = self._numbers.get(id(element))
+        if number is not None:
+            return number, 0
+        if self.current is not None:
+            for index, each in enumerate(self.current.iter()):
+                if each is element:
+                    return self._numbers.get(id(self.current), -1), index
+        return ROOT
 
     # The general shape of an object
 
@@ -96,14 +123,15 @@ class ElementReader:
         """Sort the attributes and children of an object by its form."""
         parts = Parts({}, {}, [])
         if element.attrib:
-            self._sort_attributes(element, form, parts.attributes)
+            self.sort_attributes(element, form, parts.attributes)
         text = element.text
         if text and not text.isspace():
             self.note("metadata-stray-text", form.name, None, element)
-        self._sort_children(element, form, parts)
+        self.sort_children(element, element, form, parts)
         return parts
 
-    def _sort_attributes(self, element: ET.Element, form: ObjectForm, attributes: dict[str, str]) -> None:
+    def sort_attributes(self, element: ET.Element, form: ObjectForm, attributes: dict[str, str]) -> None:
+        """Bring the attributes of an object to the names of the RFC."""
         self._check_attributes(element)
         known_names = form.attributes
         for name, value in element.attrib.items():
@@ -125,12 +153,15 @@ class ElementReader:
                     "metadata-unknown-attribute", f"{form.name}@{shown}", f"attribute {shown!r} left out", element
                 )
 
-    def _sort_children(self, element: ET.Element, form: ObjectForm, parts: Parts) -> None:
+    def sort_children(
+        self, element: ET.Element, children: Iterable[ET.Element], form: ObjectForm, parts: Parts
+    ) -> None:
+        """Sort children of `element`, all of them or the next ones."""
         names = self._vocabulary.names
         places = form.children
         kept = parts.children
-        last = 0
-        for child in element:
+        last = parts.last
+        for child in children:
             name = names.get(child.tag)
             tail = child.tail
             if tail and not tail.isspace():
@@ -151,6 +182,7 @@ class ElementReader:
                 self._keep(name, child, form, parts)
             else:
                 kept[name] = [child]
+        parts.last = last
 
     def _keep(self, name: str, child: ET.Element, form: ObjectForm, parts: Parts) -> None:
         found = parts.children.get(name)
@@ -245,6 +277,13 @@ class ElementReader:
             code = "metadata-time-syntax" if parsed.instant.unix_ns is not None else "metadata-time-unknown"
             self.note(code, where, f"{parsed.instant.text[:60]!r}: {parsed.deviation}", element)
         return parsed.instant
+
+    def exact_time(self, text: str) -> Instant | None:
+        """Give the instant of a date-time as RFC 3339 has it, None for any other text."""
+        parsed = self._times.get(text)
+        if parsed is None:
+            parsed = self._times[text] = parse_time(text)
+        return parsed.instant if parsed.deviation is None else None
 
     def id(self, parts: Parts, name: str, form: ObjectForm, element: ET.Element) -> str:
         """Give a required id, empty when it is missing."""

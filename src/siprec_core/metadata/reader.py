@@ -6,16 +6,17 @@ first place where it occurs.
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.metadata import exact
 from siprec_core.metadata import vocabulary as forms
 from siprec_core.metadata.associate import LooseParticipant, associate
-from siprec_core.metadata.checks import Origins, check_document
+from siprec_core.metadata.checks import check_document
 from siprec_core.metadata.element_reader import ElementReader, Parts, TooLargeError
 from siprec_core.metadata.model import (
     RFC7865_NAMESPACE,
@@ -36,6 +37,7 @@ from siprec_core.metadata.model import (
     SessionRecordingAssociation,
     Stream,
 )
+from siprec_core.metadata.origins import ROOT, Origins
 from siprec_core.metadata.vocabulary import ObjectForm, dialect_of, split_tag
 from siprec_core.metadata.xml_tree import XmlTree, parse_xml
 
@@ -65,7 +67,7 @@ def read_metadata(data: bytes | memoryview, *, limits: Limits, charset: str | No
     dialect = dialect_of(namespace, name)
     if dialect is None:
         message = f"the root element is {name[:80]!r}, not recording"
-        line, column = tree.places([tree.root]).get(id(tree.root), (None, None))
+        line, column = tree.places([ROOT]).get(ROOT, (None, None))
         fault = finding("metadata-root", "root", message, line=line, column=column)
         error = RemoteProtocolError(message, field="root", line=line, column=column)
         return ParsedMetadata(document=None, findings=(*tree.findings, fault)[: limits.findings], error=error)
@@ -80,6 +82,19 @@ def read_metadata(data: bytes | memoryview, *, limits: Limits, charset: str | No
             error=RemoteProtocolError(str(error), field="metadata"),
         )
     return ParsedMetadata(document=document, findings=reader.findings(), error=None)
+
+
+@dataclass(slots=True)
+class _Objects:
+    """The objects of a document as they come."""
+
+    groups: list[Group] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    participants: list[Participant] = field(default_factory=list)
+    streams: list[Stream] = field(default_factory=list)
+    recordings: list[SessionRecordingAssociation] = field(default_factory=list)
+    memberships: list[ParticipantSessionAssociation] = field(default_factory=list)
+    flows: list[ParticipantStreamAssociation] = field(default_factory=list)
 
 
 class _DocumentReader(ElementReader):
@@ -111,40 +126,100 @@ class _DocumentReader(ElementReader):
 
     # The documents
 
+    def _batches(self, root: ET.Element, form: ObjectForm) -> Iterator[Parts]:
+        """Sort the attributes and children of the root; gives the same parts whenever children have come to it."""
+        parts = Parts({}, {}, [])
+        count = 0
+        for children in self._tree.children():
+            self.number_children(children, count)
+            if count == 0:
+                if root.attrib:
+                    self.sort_attributes(root, form, parts.attributes)
+                if root.text and not root.text.isspace():
+                    self.note("metadata-stray-text", form.name, None, root)
+            count += len(children)
+            self.sort_children(root, children, form, parts)
+            yield parts
+
     def _request_snapshot(self, root: ET.Element) -> RequestSnapshot:
-        parts = self.open(root, forms.REQUEST_SNAPSHOT)
-        reason = parts.first("requestreason")
-        return RequestSnapshot(
-            dialect=self.dialect,
-            reason=None if reason is None else self.name(reason, "requestsnapshot/requestreason"),
-            extensions=tuple(parts.extensions),
-        )
+        reason = None
+        extensions: list[Element] = []
+        for parts in self._batches(root, forms.REQUEST_SNAPSHOT):
+            element = parts.first("requestreason")
+            if reason is None and element is not None:
+                reason = self.name(element, "requestsnapshot/requestreason")
+            extensions = parts.extensions
+        return RequestSnapshot(dialect=self.dialect, reason=reason, extensions=tuple(extensions))
 
     def _recording(self, root: ET.Element) -> MetadataDocument:
-        parts = self.open(root, forms.RECORDING)
+        objects = _Objects()
+        mode: DataMode | None = None
+        told = False
+        parts = Parts({}, {}, [])
+        for parts in self._batches(root, forms.RECORDING):
+            if not told and "datamode" in parts.children:
+                mode, told = self._datamode(parts), True
+            self._take(parts, objects)
         document = MetadataDocument(
             dialect=self.dialect,
             namespace=self.namespace,
-            datamode=self._datamode(parts),
-            groups=self._each(parts, "group", self._group),
-            sessions=self._each(parts, "session", self._session),
-            participants=self._each(parts, "participant", self._participant),
-            streams=self._each(parts, "stream", self._stream),
-            session_recording_associations=self._each(parts, "sessionrecordingassoc", self._session_recording),
-            participant_session_associations=self._each(parts, "participantsessionassoc", self._participant_session),
-            participant_stream_associations=self._each(parts, "participantstreamassoc", self._participant_stream),
+            datamode=mode if told else self._datamode(parts),
+            groups=tuple(objects.groups),
+            sessions=tuple(objects.sessions),
+            participants=tuple(objects.participants),
+            streams=tuple(objects.streams),
+            session_recording_associations=tuple(objects.recordings),
+            participant_session_associations=tuple(objects.memberships),
+            participant_stream_associations=tuple(objects.flows),
             extensions=tuple(parts.extensions),
         )
         document = associate(document, self._loose, self.note)
         check_document(document, self._origins, self.note)
         return document
 
-    def _each(self, parts: Parts, name: str, read: Callable[[ET.Element], ItemT]) -> tuple[ItemT, ...]:
-        elements = parts.children.get(name)
-        if elements is None:
-            return ()
-        self._origins.elements[name] = elements
-        return tuple([read(element) for element in elements])
+    def _take(self, parts: Parts, objects: "_Objects") -> None:
+        """Read the objects among the children that came."""
+        children = parts.children
+        for name in tuple(children):
+            match name:
+                case "group":
+                    self._each(children, name, objects.groups, self._group, exact.exact_group)
+                case "session":
+                    self._each(children, name, objects.sessions, self._session, exact.exact_session)
+                case "participant":
+                    self._each(children, name, objects.participants, self._participant, exact.exact_participant)
+                case "stream":
+                    self._each(children, name, objects.streams, self._stream, exact.exact_stream)
+                case "sessionrecordingassoc":
+                    self._each(
+                        children, name, objects.recordings, self._session_recording, exact.exact_session_recording
+                    )
+                case "participantsessionassoc":
+                    self._each(
+                        children, name, objects.memberships, self._participant_session, exact.exact_participant_session
+                    )
+                case "participantstreamassoc":
+                    self._each(children, name, objects.flows, self._participant_stream, exact.exact_participant_stream)
+                case _:
+                    pass  # datamode
+
+    def _each(
+        self,
+        children: dict[str, list[ET.Element]],
+        name: str,
+        objects: list[ItemT],
+        read: Callable[[ET.Element], ItemT],
+        read_exact: Callable[[ET.Element, exact.Times, int], ItemT | None],
+    ) -> None:
+        elements = children.pop(name)
+        self._origins.numbers.setdefault(name, []).extend([self._numbers[id(element)] for element in elements])
+        is_exact, times, limit = self.dialect is Dialect.RFC7865, self.exact_time, self.limits.xml_text_size
+        for element in elements:
+            item = read_exact(element, times, limit) if is_exact else None
+            if item is None:
+                self.current = element
+                item = read(element)
+            objects.append(item)
 
     def _datamode(self, parts: Parts) -> DataMode | None:
         element = parts.first("datamode")
@@ -221,7 +296,7 @@ class _DocumentReader(ElementReader):
                     recv=self._ids(parts, "recv", form),
                     associate_time=self.time(parts, "associate-time", form),
                     disassociate_time=self.time(parts, "disassociate-time", form),
-                    element=element,
+                    place=self.place_of(element),
                 )
             )
         return Participant(participant_id, tuple(name_ids), tuple(parts.extensions))

@@ -9,12 +9,13 @@ Beside the present state stands the history: every object that was ever describe
 participants in sessions.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.metadata.contributions import Contributions, StreamSpan
 from siprec_core.metadata.history import History, Stay, Told
 from siprec_core.metadata.ids import id_key
 from siprec_core.metadata.model import (
@@ -30,9 +31,10 @@ from siprec_core.metadata.model import (
     SessionRecordingAssociation,
     Stream,
 )
+from siprec_core.metadata.succession import Known, compare
 from siprec_core.metadata.times import Instant
 
-__all__ = ["MetadataChanges", "MetadataState", "ParticipantRecord", "Stay"]
+__all__ = ["MetadataChanges", "MetadataState", "Moment", "ParticipantRecord", "Stay", "StreamSpan"]
 
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
@@ -51,6 +53,12 @@ class MetadataChanges:
     streams_removed: tuple[str, ...] = ()
     sessions_started: tuple[str, ...] = ()
     sessions_stopped: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    """Participants who ceased to contribute to any stream and are still there (RFC 8068 section 3.2.2)."""
+    resumed: tuple[str, ...] = ()
+    """Participants who contribute again."""
+    transferred: tuple[tuple[str, str, str], ...] = ()
+    """Who left, who came instead, and the session: one for one in a single document (RFC 8068 section 3.2.3)."""
     snapshot_needed: bool = False
     """True when only a complete document can repair what we know (RFC 7866 section 9.2)."""
     findings: tuple[Finding, ...] = ()
@@ -73,6 +81,18 @@ class ParticipantRecord:
     """The latest instant at which it left, None while it is there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What the metadata says of one instant."""
+
+    unix_ns: int
+    present: tuple[tuple[str, str], ...]
+    """Ids of participant and session of everybody who is in a session."""
+    senders: Mapping[str, tuple[str, ...]]
+    """Ids of the participants who contribute to a stream, by the stream's id; more than one make it a mix."""
+    receivers: Mapping[str, tuple[str, ...]]
+
+
 class _Table(Generic[KeyT, ItemT]):
     """Objects of one kind by key: those that stand and all that ever were, each in order of first mention."""
 
@@ -89,12 +109,14 @@ class _Table(Generic[KeyT, ItemT]):
 class _Changes:
     """Collects what one document changes."""
 
-    __slots__ = ("_limit", "findings", "joined", "left")
+    __slots__ = ("_limit", "findings", "held", "joined", "left", "resumed")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.joined: list[tuple[str, str]] = []
         self.left: list[tuple[str, str]] = []
+        self.held: list[str] = []
+        self.resumed: list[str] = []
         self.findings: dict[tuple[str, str], Finding] = {}
 
     def note(self, code: str, where: str, message: str | None = None) -> None:
@@ -106,6 +128,7 @@ class MetadataState:
     """The metadata of one recording session."""
 
     __slots__ = (
+        "_contributions",
         "_dialect",
         "_extensions",
         "_flows",
@@ -114,6 +137,7 @@ class MetadataState:
         "_history",
         "_limits",
         "_memberships",
+        "_newest_ns",
         "_owners",
         "_participants",
         "_recordings",
@@ -135,6 +159,8 @@ class MetadataState:
         self._flows: _Table[str, ParticipantStreamAssociation] = _Table()
         self._extensions: tuple[Element, ...] = ()
         self._history = History(limits.metadata_objects)
+        self._contributions = Contributions(limits.metadata_objects)
+        self._newest_ns: int | None = None
         self._owners: dict[str, str] = {}
         self._room = limits.metadata_objects
 
@@ -149,11 +175,16 @@ class MetadataState:
         self._had_complete = self._had_complete or complete
         streams, sessions = set(self._streams.current), _lasting(self._sessions.current)
         present = set(self._participants.current)
+        known = Known(
+            self._sessions.ever, self._participants.ever, self._streams.ever, self._memberships.current, self._newest_ns
+        )
+        self._newest_ns = compare(document, known, now_ns, changes.note)
         self._take_objects(document, changes)
         self._tell_history(document, now_ns, changes)
         self._take_associations(document, now_ns, changes)
         if complete or document.sessions or document.participant_session_associations:
             self._end_stays(present, now_ns, changes)
+        self._tell_contributions(document, now_ns, changes)
         dangling = not complete and self._note_dangling(document, changes)
         now_streams, now_sessions = set(self._streams.current), _lasting(self._sessions.current)
         return MetadataChanges(
@@ -164,6 +195,9 @@ class MetadataState:
             streams_removed=_texts(self._streams.ever, streams - now_streams, _stream_id),
             sessions_started=_texts(self._sessions.ever, now_sessions - sessions, _session_id),
             sessions_stopped=_texts(self._sessions.ever, sessions - now_sessions, _session_id),
+            held=tuple(changes.held),
+            resumed=tuple(changes.resumed),
+            transferred=_transfers(changes.joined, changes.left),
             snapshot_needed=dangling or not self._had_complete,
             findings=tuple(changes.findings.values()),
         )
@@ -229,6 +263,31 @@ class MetadataState:
             if participant_key in self._participants.ever
             and flow.disassociate_time is None
             and any(id_key(each) == key for each in flow.send)
+        )
+
+    @property
+    def spans(self) -> tuple[StreamSpan, ...]:
+        """Who was on which stream when, in the order in which it was told."""
+        return self._contributions.spans()
+
+    def at(self, unix_ns: int) -> Moment:
+        """Tell who was where at an instant (UTC, nanoseconds since the epoch)."""
+        present = tuple(
+            (participant.participant_id, stay.session_id)
+            for key, participant in self._participants.ever.items()
+            for stay in self._history.stays(key)
+            if stay.joined_ns <= unix_ns and (stay.left_ns is None or unix_ns < stay.left_ns)
+        )
+        senders: dict[str, list[str]] = {}
+        receivers: dict[str, list[str]] = {}
+        for span in self._contributions.spans():
+            if span.covers(unix_ns):
+                (senders if span.sends else receivers).setdefault(span.stream_id, []).append(span.participant_id)
+        return Moment(
+            unix_ns=unix_ns,
+            present=present,
+            senders={stream_id: tuple(people) for stream_id, people in senders.items()},
+            receivers={stream_id: tuple(people) for stream_id, people in receivers.items()},
         )
 
     def snapshot(self, *, ended: bool = False) -> MetadataDocument:
@@ -359,6 +418,46 @@ class MetadataState:
             if ended:
                 changes.left.append((each.participant_id, each.session_id))
 
+    def _tell_contributions(self, document: MetadataDocument, now_ns: int, changes: _Changes) -> None:
+        """Begin and end what participants are on, for all whom the document may have changed."""
+        touched = dict.fromkeys(id_key(each.participant_id) for each in document.participant_stream_associations)
+        touched.update(dict.fromkeys(id_key(who) for who, _ in (*changes.joined, *changes.left)))
+        if document.is_complete:
+            touched.update(dict.fromkeys(self._contributions.participants()))
+        joined = {id_key(who) for who, _ in changes.joined}
+        left = {id_key(who) for who, _ in changes.left}
+        told = {id_key(each.participant_id) for each in document.participant_stream_associations}
+        for key in touched:
+            flow = self._flows.current.get(key)
+            stays = self._history.stays(key)
+            gone = flow is None or flow.disassociate_time is not None
+            if stays and all(stay.left_ns is not None for stay in stays):
+                if flow is not None and (flow.send or flow.recv) and key in left and not self._stopped(key):
+                    # RFC 7865 6.8.1: a snapshot "MUST" be sent without the send of who stops to contribute.
+                    where = f"participantstreamassoc {flow.participant_id[:80]!r}"
+                    changes.note("metadata-streams-not-cleared", where)
+                gone = True
+            begin_ns = _ns(flow.associate_time) if flow is not None and key in told else None
+            if begin_ns is None:
+                begin_ns = stays[-1].joined_ns if stays and key in joined else now_ns
+            end_ns = None if flow is None else _ns(flow.disassociate_time)
+            if end_ns is None and key in left and stays:
+                end_ns = stays[-1].left_ns
+            paused, again = self._contributions.tell(
+                self._participants.ever[key].participant_id if key in self._participants.ever else key,
+                () if gone or flow is None else flow.send,
+                () if gone or flow is None else flow.recv,
+                begin_ns=begin_ns,
+                end_ns=now_ns if end_ns is None else end_ns,
+            )
+            if flow is not None and not gone and (paused or again) and key not in joined:
+                (changes.held if paused else changes.resumed).append(flow.participant_id)
+
+    def _stopped(self, participant_key: str) -> bool:
+        """Tell whether a participant is out because its sessions are over (RFC 8068 section 3.2.3)."""
+        keys = {id_key(stay.session_id) for stay in self._history.stays(participant_key)}
+        return all((session := self._sessions.ever.get(key)) is None or session.stop_time is not None for key in keys)
+
     def _end_stays(self, present: set[str], now_ns: int, changes: _Changes) -> None:
         """End the stays that the present state does not show any more."""
         for participant_key, session_key in self._history.lasting():
@@ -426,6 +525,23 @@ def _references(document: MetadataDocument) -> list[tuple[str, str, str | None]]
         references.extend(("stream", "participantstreamassoc/send", each) for each in flow.send)
         references.extend(("stream", "participantstreamassoc/recv", each) for each in flow.recv)
     return references
+
+
+def _transfers(joined: Sequence[tuple[str, str]], left: Sequence[tuple[str, str]]) -> tuple[tuple[str, str, str], ...]:
+    """Pair those who came with those who left, where a session lost one and got one."""
+    if not joined or not left:
+        return ()
+    came: dict[str, list[str]] = {}
+    went: dict[str, list[str]] = {}
+    for who, session_id in joined:
+        came.setdefault(session_id, []).append(who)
+    for who, session_id in left:
+        went.setdefault(session_id, []).append(who)
+    return tuple(
+        (went[session_id][0], people[0], session_id)
+        for session_id, people in came.items()
+        if len(people) == 1 and len(went.get(session_id, ())) == 1
+    )
 
 
 def _texts(items: Mapping[str, ItemT], keys: set[str], text: Callable[[ItemT], str]) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ _DATE_TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})([Tt ])([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
     r"(?:([Zz])|([+-])([0-9]{2})(:?)([0-9]{2})?)?"
 )
+_USUAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z")
+"""What most senders write."""
 _STRICT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
     r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)"
@@ -64,6 +66,12 @@ def parse_time(text: str) -> ParsedTime:
     of the next minute, because Unix time has no room for it.
     """
     text = text.strip()
+    if _USUAL.fullmatch(text):
+        try:
+            since = datetime.fromisoformat(text) - _EPOCH
+        except ValueError:
+            return ParsedTime(Instant(text, None), "there is no such day")
+        return ParsedTime(Instant(text, (since.days * _DAY_SECONDS + since.seconds) * 1_000_000_000), None)
     match = _DATE_TIME.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         return ParsedTime(Instant(text, None), "it is not a date-time" if text else "it is empty")

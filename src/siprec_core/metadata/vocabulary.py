@@ -139,6 +139,11 @@ _NAMES = {"name", "aor", "param", "requestreason", "send", "recv", "end-time"} |
 _FOLDED = {name.lower(): name for name in _NAMES}
 
 
+def folded_name(name: str) -> str | None:
+    """Give the RFC name of an element whose letters differ in case only, None when the RFC has no such element."""
+    return _FOLDED.get(name.lower())
+
+
 def dialect_of(namespace: str | None, name: str) -> Dialect | None:
     """Tell the dialect by the root element, None when the root is of no metadata document."""
     folded = name.lower()

@@ -93,6 +93,19 @@ def write_request_snapshot(reason: str | None = None, *, language: str | None = 
     return "\n".join(lines).encode("utf-8")
 
 
+def write_tree(root: Element, *, ascii_only: bool = False) -> bytes:
+    """Write a document of any form from its root element, each child on a line of its own.
+
+    With `ascii_only` other characters are written as references, so that any charset parameter is true of the octets.
+    Raises LocalProtocolError for a text or name that no XML document can hold.
+    """
+    start, name, default = _start_tag(root, None)
+    lines = [f"{_DECLARATION}<{start}>{_escape(root.text)}"]
+    lines += [f"  {_element(child, default)}{_escape(child.tail)}" for child in root.children]
+    text = "\n".join((*lines, f"</{name}>\n"))
+    return text.encode("ascii", "xmlcharrefreplace") if ascii_only else text.encode("utf-8")
+
+
 # The objects; the order of the children is that of the schema's sequences.
 
 
@@ -237,6 +250,17 @@ def _reason_element(reason: Reason) -> Element:
 
 def _element(element: Element, default: str | None) -> str:
     """Write a subtree; `default` is the default namespace around it."""
+    start, name, default = _start_tag(element, default)
+    content = [_escape(element.text)]
+    for child in element.children:
+        content.append(_element(child, default))
+        content.append(_escape(child.tail))
+    inner = "".join(content)
+    return f"<{start}>{inner}</{name}>" if inner else f"<{start}/>"
+
+
+def _start_tag(element: Element, default: str | None) -> tuple[str, str, str | None]:
+    """Give the start tag without its brackets, the name with its prefix and the default namespace within."""
     if not _NAME.fullmatch(element.name):
         raise LocalProtocolError(f"{element.name!r} is no element name")
     name = element.name
@@ -259,9 +283,4 @@ def _element(element: Element, default: str | None) -> str:
                 start.append(f'xmlns:{known}="{_escape(attribute.namespace)}"')
             prefix = known + ":"
         start.append(f'{prefix}{attribute.name}="{_escape(attribute.value)}"')
-    content = [_escape(element.text)]
-    for child in element.children:
-        content.append(_element(child, default))
-        content.append(_escape(child.tail))
-    inner = "".join(content)
-    return f"<{' '.join(start)}>{inner}</{name}>" if inner else f"<{' '.join(start)}/>"
+    return " ".join(start), name, default

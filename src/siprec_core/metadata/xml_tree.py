@@ -3,13 +3,15 @@
 A document type declaration is refused, and without one XML has neither entities to multiply nor anything external to
 fetch. The tree is built by the C parser; its bounds are checked on the octets before (number of elements, attributes of
 one element) or on the way through the tree (depth, text). Places are not kept while parsing: a second pass looks up
-those of the few elements that a finding is about.
+those of the few elements that a finding is about. A large document never stands in memory as a tree: the children of
+its root are handed over and forgotten as they are complete.
 """
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from xml.parsers import expat
 
 from defusedxml.common import DTDForbidden
@@ -19,12 +21,17 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.metadata.encoding import decode_body
+from siprec_core.metadata.origins import Place
 
 _INVALID_TOKEN, _UNDEFINED_ENTITY = 4, 11
 """Expat's codes of the two mistakes that unescaped text makes."""
 _BARE_AMPERSAND = re.compile(rb"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 _QUOTED = rb"(?:\"[^\"<]*+\"|'[^'<]*+')"
 
+WHOLE_SIZE = 256 * 1024
+"""Octets of a document up to which its tree is built as a whole."""
+PIECE_SIZE = 256 * 1024
+"""Octets of a larger one that are parsed at a time. Expat scans a token that is cut off again with each piece."""
 _FINAL = True
 """The octets handed to expat are all there are."""
 
@@ -44,42 +51,65 @@ class XmlTree:
     """The octets that were parsed, UTF-8."""
     skipped_lines: int = 0
     skipped_columns: int = 0
+    pull: "ET.XMLPullParser[ET.Element] | None" = None
+    """Gives the rest of a large document, whose root has only just begun."""
+    fed: int = 0
+    """Octets that `pull` has got."""
 
-    def places(self, elements: Iterable[ET.Element]) -> dict[int, tuple[int, int]]:
-        """Give line and column, both from 1, of elements of the tree by their `id()`."""
-        wanted = {id(element) for element in elements}
-        if self.root is None or not wanted:
+    def children(self) -> Iterator[Sequence[ET.Element]]:
+        """Give the children of the root in order, all at once or some at a time; they go when the next ones come."""
+        root, pull = self.root, self.pull
+        if root is None:
+            return
+        if pull is None:
+            yield list(root)
+            return
+        for at in range(self.fed, len(self.data), PIECE_SIZE):
+            # The last one may be growing still.
+            if len(root) > 1:
+                yield root[:-1]
+                del root[:-1]
+            pull.feed(self.data[at : at + PIECE_SIZE])
+            _drain(pull)
+        pull.close()
+        yield list(root)
+
+    def places(self, wanted: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        """Give line and column, both from 1, of elements of the document."""
+        places = set(wanted)
+        if not places:
             return {}
-        ordinals = {ordinal: id(each) for ordinal, each in enumerate(self.root.iter()) if id(each) in wanted}
-        places = _places(self.data, set(ordinals))
-        return {identity: self.shift(*places[ordinal]) for ordinal, identity in ordinals.items() if ordinal in places}
+        return {place: self.shift(*found) for place, found in _places(self.data, places).items()}
 
     def shift(self, line: int, column: int) -> tuple[int, int]:
         """Give a place in the body for a place in `data`."""
         return line + self.skipped_lines, column + (self.skipped_columns if line == 1 else 0)
 
 
-def parse_xml(data: bytes | memoryview, *, limits: Limits, charset: str | None = None) -> XmlTree:
-    """Parse a whole document; what is wrong with it is in the result, nothing is raised."""
+def parse_xml(data: bytes | memoryview, *, limits: Limits, charset: str | None = None, whole: bool = False) -> XmlTree:
+    """Parse a document; what is wrong with it is in the result, nothing is raised.
+
+    With `whole` the tree of a large one is built at once too; without, `XmlTree.children` gives it little by little.
+    """
     body = decode_body(bytes(data), charset)
     tree = XmlTree(None, body.findings, body.error, body.data, body.skipped_lines, body.skipped_columns)
     if tree.error is None:
         _check_bounds(tree, limits)
     if tree.error is None:
-        _build(tree)
+        _build(tree, whole=whole)
     return tree
 
 
-def _build(tree: XmlTree) -> None:
+def _build(tree: XmlTree, *, whole: bool) -> None:
     try:
-        tree.root = _parse(tree.data)
+        _begin(tree, tree.data, whole=whole)
         return
     except ET.ParseError as problem:
         fault = problem
     repaired = _repair(tree.data, fault.code)
     if repaired is not None:
         try:
-            tree.root = _parse(repaired)
+            _begin(tree, repaired, whole=whole)
         except ET.ParseError:
             tree.root = None
         else:
@@ -94,6 +124,44 @@ def _build(tree: XmlTree) -> None:
         tree.findings.append(
             finding("metadata-repaired", "document", f"{message}; read after a repair", line=line, column=column)
         )
+
+
+def _begin(tree: XmlTree, data: bytes, *, whole: bool) -> None:
+    """Parse a document, a large one up to its root; raises ParseError when any of it is not well-formed."""
+    if whole or len(data) <= WHOLE_SIZE:
+        tree.root = _parse(data)
+        return
+    _check_form(data)
+    # The declaration is blotted out: the octets are UTF-8 whatever it says.
+    declared = data.find(b"?>") + 2 if data.startswith(b"<?xml") else 0
+    pull: ET.XMLPullParser[ET.Element] = ET.XMLPullParser(("start",))
+    pull.feed(re.sub(rb"[^\n]", b" ", data[:declared]))
+    root, tree.fed = None, declared
+    while root is None:
+        pull.feed(data[tree.fed : tree.fed + PIECE_SIZE])
+        tree.fed += PIECE_SIZE
+        root = _drain(pull)
+    tree.root, tree.pull = root, pull
+
+
+def _drain(pull: "ET.XMLPullParser[ET.Element]") -> ET.Element | None:
+    """Pass over what a parser tells; gives the element that began first."""
+    first: ET.Element | None = None
+    events: Iterator[Any] = pull.read_events()
+    for _, element in events:
+        if first is None:
+            first = element
+    return first
+
+
+def _check_form(data: bytes) -> None:
+    """Raise ParseError for a document that is not well-formed, before anything is made of it."""
+    try:
+        expat.ParserCreate("utf-8", "}").Parse(data, _FINAL)
+    except expat.ExpatError as error:
+        fault = ET.ParseError(str(error))
+        fault.code, fault.position = error.code, (error.lineno, error.offset)
+        raise fault from None
 
 
 def _parse(data: bytes) -> ET.Element:
@@ -172,22 +240,29 @@ class _StopAtRoot(ET.TreeBuilder):
         raise _Found
 
 
-def _places(data: bytes, ordinals: set[int]) -> dict[int, tuple[int, int]]:
-    """Give the places of the elements with these numbers in document order, from 0."""
+def _places(data: bytes, wanted: set[Place]) -> dict[Place, tuple[int, int]]:
+    """Find the places in one pass that ends with the last of them."""
     parser = expat.ParserCreate("utf-8")
-    places: dict[int, tuple[int, int]] = {}
-    last = max(ordinals, default=-1)
-    current = -1
+    places: dict[Place, tuple[int, int]] = {}
+    number, index, depth = -1, 0, 0
 
     def start(_name: str, _attributes: object) -> None:
-        nonlocal current
-        current += 1
-        if current in ordinals:
-            places[current] = (parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
-            if current >= last:
+        nonlocal number, index, depth
+        if depth == 1:
+            number, index = number + 1, 0
+        elif depth:
+            index += 1
+        depth += 1
+        if (number, index) in wanted:
+            places[number, index] = (parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
+            if len(places) == len(wanted):
                 raise _Found
 
-    parser.StartElementHandler = start
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
     try:
         parser.Parse(data, _FINAL)
     except (_Found, expat.ExpatError):

@@ -15,7 +15,7 @@ from siprec_core.media.receiver import Accepted, MediaReceiver
 from siprec_core.media.spec import MediaSpec
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
 from siprec_core.metadata.state import MetadataState
-from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json
+from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json, spans_json
 from siprec_core.recording.journal import JsonValue, NoteFields
 from siprec_core.recording.report import RecordingReport, StreamReport
 from siprec_core.rtp.payload import PayloadFormat
@@ -30,6 +30,9 @@ _RANKS = {
     "metadata": 2,
     "participant-joined": 2,
     "participant-left": 2,
+    "participant-transferred": 2,
+    "participant-held": 2,
+    "participant-resumed": 2,
     "answered": 3,
     "ended": 9,
 }
@@ -187,6 +190,12 @@ class RecordingAccount:
             for participant, communication_session in stays:
                 ids = {"participant_id": participant, "session_id": communication_session}
                 self._add_entry(kind, ids, now=now)
+        for leaver, comer, communication_session in changes.transferred:
+            transfer = {"from_id": leaver, "to_id": comer, "session_id": communication_session}
+            self._add_entry("participant-transferred", transfer, now=now)
+        for kind, people in (("participant-held", changes.held), ("participant-resumed", changes.resumed)):
+            for participant in people:
+                self._add_entry(kind, {"participant_id": participant}, now=now)
 
     def found(self, *findings: Finding) -> None:
         """Take findings."""
@@ -248,6 +257,7 @@ class RecordingAccount:
             groups=groups_json(self.metadata),
             sessions=sessions_json(self.metadata),
             participants=participants_json(self.metadata),
+            contributions=spans_json(self.metadata),
             streams=tuple(self._stream(line, binding.streams.get(line.index)) for line in lines),
             timeline=tuple(entry for _, _, entry in entries),
             findings=(*self.findings.findings, *binding.findings),

@@ -22,13 +22,16 @@ class Binding:
 def bind_streams(lines: Sequence[tuple[int, str | None]], metadata: MetadataState) -> Binding:
     """Find the stream of each line, given by index and label.
 
-    The label decides (RFC 7865 section 6.7.1). Lines that it does not help take the streams whose label names no line,
-    both in order.
+    The label decides (RFC 7865 section 6.7.1); `media_label` of some clients has become the label when the document was
+    read. Lines that it does not help take the streams whose label names no line, both in order, with a finding. More
+    lines than streams stay without one; of more streams than lines the rest are told, for RFC 7865 section 6.7.1 lets a
+    client describe streams that it does not deliver.
     """
     if not metadata.streams:
         return Binding({}, ())
     streams: dict[int, Stream] = {}
     unbound: list[tuple[int, str | None]] = []
+    findings = []
     for index, label in lines:
         stream = None if label is None else metadata.stream_for_label(label)
         if stream is None:
@@ -36,8 +39,8 @@ def bind_streams(lines: Sequence[tuple[int, str | None]], metadata: MetadataStat
         else:
             streams[index] = stream
     labels = {label for _, label in lines}
-    left = iter([stream for stream in metadata.streams if stream.label is None or stream.label not in labels])
-    findings = []
+    rest = [stream for stream in metadata.streams if stream.label is None or stream.label not in labels]
+    left = iter(rest)
     for index, label in unbound:
         where = f"stream {index if label is None else label}"
         stream = next(left, None)
@@ -48,6 +51,11 @@ def bind_streams(lines: Sequence[tuple[int, str | None]], metadata: MetadataStat
             findings.append(
                 finding("stream-by-order", where, f"taken for stream {stream.stream_id[:80]!r} of the metadata")
             )
+    for stream in left:
+        message = (
+            "no media line was left for it" if stream.label is None else f"no line has the label {stream.label[:80]!r}"
+        )
+        findings.append(finding("metadata-label-without-line", f"stream {stream.stream_id[:80]!r}", message))
     return Binding(streams, tuple(findings))
 
 
@@ -93,6 +101,20 @@ def participants_json(metadata: MetadataState) -> tuple[dict[str, object], ...]:
             "left_at": _instant(record.left_ns),
         }
         for record in metadata.participants
+    )
+
+
+def spans_json(metadata: MetadataState) -> tuple[dict[str, object], ...]:
+    """Give the entries of `contributions`: who was on which stream from when to when."""
+    return tuple(
+        {
+            "participant_id": span.participant_id,
+            "stream_id": span.stream_id,
+            "kind": "send" if span.sends else "recv",
+            "since": _instant(span.since_ns),
+            "until": _instant(span.until_ns),
+        }
+        for span in metadata.spans
     )
 
 

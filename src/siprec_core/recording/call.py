@@ -6,8 +6,10 @@ from siprec_core.clock import format_instant
 from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
+from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import (
     DataMode,
+    Dialect,
     MetadataDocument,
     Name,
     NameId,
@@ -82,6 +84,16 @@ class CallSpec:
     """Address of the recording client."""
     metadata: bytes | None = None
     """A document to send as it is; None builds one from `streams`."""
+    dialect: Dialect = Dialect.RFC7865
+    """The format of the documents that are built; an older one (`draft-recording`, `draft-siprec`) for a recorder that
+    reads nothing else."""
+
+
+def first_metadata(spec: CallSpec, *, ids: Ids, unix_ns: int) -> bytes:
+    """Give the document of the first INVITE; raises LocalProtocolError for a dialect or text that cannot be written."""
+    if spec.metadata is not None:
+        return spec.metadata
+    return write_document(metadata_of(spec, ids=ids, unix_ns=unix_ns), spec.dialect)
 
 
 def metadata_of(spec: CallSpec, *, ids: Ids, unix_ns: int) -> MetadataDocument:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
-from siprec_core.metadata.model import MetadataDocument
+from siprec_core.metadata.draft_writer import write_document
+from siprec_core.metadata.model import Dialect, MetadataDocument
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.metadata.state import MetadataState
-from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.hold import directed, with_directions
 from siprec_core.sdp.model import Direction, MediaDescription, SessionDescription
 from siprec_core.sdp.offer import NegotiatedAnswer, read_answer
@@ -34,7 +34,7 @@ class Wish:
 class ClientState:
     """The description of a client's session, its metadata and its wishes."""
 
-    __slots__ = ("_limits", "_metadata", "_wishes", "current", "ours", "paused", "theirs")
+    __slots__ = ("_limits", "_metadata", "_wishes", "current", "dialect", "ours", "paused", "theirs")
 
     def __init__(self, *, limits: Limits) -> None:
         self._limits = limits
@@ -46,6 +46,8 @@ class ClientState:
         """What we described last, and the server took."""
         self.theirs: SessionDescription | None = None
         """What the server described last."""
+        self.dialect = Dialect.RFC7865
+        """The format of what is written for the server."""
         self.paused: set[str] = set()
         """Labels that we hold."""
 
@@ -95,7 +97,7 @@ class ClientState:
 
     def snapshot(self) -> bytes:
         """Write everything that the server was told, as one complete document."""
-        return write_metadata(self._metadata.snapshot())
+        return write_document(self._metadata.snapshot(), self.dialect)
 
     def needs_offer(self, metadata: bytes) -> bool:
         """Tell whether a document refers to labels: their offer then travels with it (RFC 7866 section 9.1)."""

@@ -21,6 +21,7 @@ from siprec_core.recording.journal import JournalWriter
 from siprec_core.recording.keeper import JournalKeeper
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.redaction import filter_message
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.recording.snapshots import SnapshotRequests, needs_snapshot
 from siprec_core.sdp.formats import Codec
@@ -102,6 +103,8 @@ class _Exchange:
 
     offer: SessionDescription
     plan: AnswerPlan
+    read: RecordingRequest
+    """The request that brought the offer."""
 
 
 class SessionExchanges(ABC):
@@ -144,7 +147,7 @@ class SessionExchanges(ABC):
         self._snapshots = SnapshotRequests()
         writer = JournalWriter(self.id, time_base=time_base, application=config.product)
         self._journal = JournalKeeper(writer, self._outbox)
-        self._journal.sip(invitation.raw, flow=invitation.flow, sent=False, now=now)
+        self._journal.sip(self._storable(invitation.raw), flow=invitation.flow, sent=False, now=now)
         self._started = now
         self.account.invited(
             call_id=request.call_id,
@@ -166,11 +169,11 @@ class SessionExchanges(ABC):
     def begin(self, *, now: float) -> None:
         """Answer the invitation's offer: choose formats, take ports, ask for sockets."""
         self.state = SessionState.BINDING
-        offer = None if self._invitation is None else self._invitation.offer
-        if offer is None:
+        read = self._invitation
+        if read is None or read.offer is None:
             self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
         else:
-            self._negotiate(offer, now)
+            self._negotiate(read, read.offer, now)
 
     def cancel(self) -> None:
         """Forget a session that was never answered: the client cancelled it, or the application refused it."""
@@ -214,8 +217,7 @@ class SessionExchanges(ABC):
             if self._exchange is not None:
                 self._outbox.put(Refuse(refusal=Refusal(491)))
                 return
-            self._take_metadata(read, now)
-            self._negotiate(read.offer, now)
+            self._negotiate(read, read.offer, now)
             return
         self._take_metadata(read, now)
         self._outbox.put(Answer(body=self._offer_again(read.request)))
@@ -303,7 +305,7 @@ class SessionExchanges(ABC):
 
     # negotiation
 
-    def _negotiate(self, offer: SessionDescription, now: float) -> None:
+    def _negotiate(self, read: RecordingRequest, offer: SessionDescription, now: float) -> None:
         try:
             plan = plan_answer(
                 offer,
@@ -318,7 +320,7 @@ class SessionExchanges(ABC):
         self._found(plan.findings)
         if self._paused:
             plan = held(plan)
-        self._exchange = _Exchange(offer, plan)
+        self._exchange = _Exchange(offer, plan, read)
         for line in plan.accepted:
             if line.index in self._lines:
                 continue
@@ -358,6 +360,8 @@ class SessionExchanges(ABC):
         if first:
             self._establish(labels, now)
         else:
+            # RFC 3261 14.1: a refused offer leaves everything as it was, so its metadata counts only now.
+            self._take_metadata(exchange.read, now)
             self._outbox.put(StreamsChanged(session=self.id, labels=labels))
         self._ask_for_repair()
 
@@ -433,6 +437,11 @@ class SessionExchanges(ABC):
         self._repair_needed = needs_snapshot(read.metadata, self.account.metadata, codes)
         self._snapshots.received(read.metadata, read.metadata_type, repaired=not self._repair_needed)
         self._outbox.put(MetadataUpdated(session=self.id, complete=read.metadata.is_complete))
+
+    def _storable(self, data: bytes) -> bytes:
+        """Give a message of the client as it may be stored."""
+        policy = self._config.metadata_filter
+        return data if policy is None else filter_message(data, policy, limits=self._config.limits)
 
     def _found(self, findings: tuple[Finding, ...]) -> None:
         self.account.found(*findings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.metadata.privacy import MetadataFilter
 from siprec_core.sip import uas
 from siprec_core.sip.message import Request
 from siprec_core.sip.multipart import ParsedBody
@@ -52,6 +53,9 @@ class ServerConfig:
     """Time sessions also where the client does not ask for it."""
     retry_seconds: int = 10
     """Retry-After of 503 answers."""
+    metadata_filter: MetadataFilter | None = None
+    """What of the metadata may be stored (RFC 7865 section 10); None keeps everything. It also rules what the
+    application is told: events and reports show the filtered metadata."""
     product: str = "siprec"
     """Text of the Server header field, and the application named in journals."""
     limits: Limits = Limits()

@@ -366,7 +366,7 @@ class Replay:
             account.found(*asked.read.findings)
             if asked.first:
                 self._invitation = asked.read
-            elif asked.read.refusal is None:
+            elif asked.read.refusal is None and not asked.waits:
                 self._take_metadata(asked.read, now)
         if asked.request.method == "INFO" and asked.from_client and not _info_refused(asked.request):
             digit = read_digit(asked.request)
@@ -384,6 +384,8 @@ class Replay:
         if answered.offer is not None and answered.answer is not None:
             self._negotiate(answered.offer, answered.answer, now)
             self._find_ports(answered.answer, seen)
+        if answered.read is not None and answered.read.refusal is None:
+            self._take_metadata(answered.read, now)
         if answered.first and account.answered_ns is None:
             account.answered(now=now)
             if self._invitation is not None:

@@ -114,6 +114,8 @@ class RecordingReport:
     groups: tuple[dict[str, object], ...]
     sessions: tuple[dict[str, object], ...]
     participants: tuple[dict[str, object], ...]
+    contributions: tuple[dict[str, object], ...]
+    """Who was on which stream from when to when."""
     streams: tuple[StreamReport, ...]
     timeline: tuple[dict[str, object], ...]
     findings: tuple[Finding, ...]
@@ -148,6 +150,7 @@ class RecordingReport:
             "groups": list(self.groups),
             "sessions": list(self.sessions),
             "participants": list(self.participants),
+            "contributions": list(self.contributions),
             "streams": [stream.as_json() for stream in self.streams],
             "timeline": list(self.timeline),
             "findings": [finding.as_json() for finding in self.findings],

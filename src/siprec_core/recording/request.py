@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.findings import Finding, finding
+from siprec_core.findings import Finding, Severity, finding
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
-from siprec_core.metadata.reader import read_metadata
+from siprec_core.metadata.privacy import MetadataFilter
+from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.recording.policy import METADATA_TYPES, SiprecMarks, mark_findings, marks_of
+from siprec_core.recording.redaction import filtered_part
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sip.message import Request
@@ -39,13 +41,17 @@ class RecordingRequest:
     """The metadata part is a `requestsnapshot` document (RFC 7865 section 7)."""
 
 
-def read_request(request: Request, *, limits: Limits, strict: bool) -> RecordingRequest:
+def read_request(
+    request: Request, *, limits: Limits, strict: bool, policy: MetadataFilter | None = None
+) -> RecordingRequest:
     """Read the body of a request; never raises.
+
+    With a `policy` on what may be stored, document, octets and findings are those of the filtered metadata.
 
     Broken SDP refuses the request. Broken metadata does so only in strict mode: a recording is worth more than its XML.
     """
     body = parse_body(request, limits=limits)
-    reading = _Reading(limits, strict)
+    reading = _Reading(limits, strict, policy)
     reading.findings.extend((*request.findings, *body.findings))
     if body.error is not None:
         reading.refuse_malformed("body", body.error)
@@ -102,9 +108,10 @@ def _leaves(part: BodyPart, *, optional: bool) -> Iterator[tuple[BodyPart, bool]
 class _Reading:
     """Collects what the parts say, in order."""
 
-    def __init__(self, limits: Limits, strict: bool) -> None:
+    def __init__(self, limits: Limits, strict: bool, policy: MetadataFilter | None) -> None:
         self._limits = limits
         self._strict = strict
+        self._policy = policy
         self.findings: list[Finding] = []
         self.offer: SessionDescription | None = None
         self.metadata: MetadataDocument | None = None
@@ -174,23 +181,18 @@ class _Reading:
             self.findings.append(finding("body-second-metadata", "body"))
             return
         self.findings.extend(disposition_findings(part))
-        self.metadata_raw = part.decoded()
         self.metadata_type = part.content_type.media_type
         charset = part.content_type.parameters.get("charset")
-        parsed = read_metadata(self.metadata_raw, limits=self._limits, charset=charset)
-        self.findings.extend(parsed.findings)
-        if parsed.error is not None:
-            self.findings.append(
-                finding(
-                    "metadata-malformed",
-                    "metadata",
-                    str(parsed.error),
-                    line=parsed.error.line,
-                    column=parsed.error.column,
-                )
-            )
-            if self._strict:
-                self.refuse_malformed("metadata", parsed.error)
+        raw = part.decoded()
+        parsed = read_metadata(raw, limits=self._limits, charset=charset)
+        if self._strict:
+            self._refuse_deviation(parsed)
+        if self._policy is not None:
+            # RFC 7865 10: what policy does not ask for "MUST NOT" be recorded, so nothing behind this line sees it.
+            raw = filtered_part(part, self._policy, limits=self._limits)
+            parsed = read_metadata(raw, limits=self._limits, charset=charset)
+        self.metadata_raw = raw
+        self.findings.extend(parsed.findings if raw else (finding("metadata-empty", "body"),))
         if isinstance(parsed.document, MetadataDocument):
             self.metadata = parsed.document
         self.snapshot_requested = isinstance(parsed.document, RequestSnapshot)
@@ -199,7 +201,8 @@ class _Reading:
         """Take a part whose transfer encoding fails: metadata refuses the request in strict mode only."""
         media_type = part.content_type.media_type
         if media_type in METADATA_TYPES and not self._strict:
-            self.metadata_raw, self.metadata_type = part.content, media_type
+            # What cannot be read cannot be filtered: with a policy it is withheld.
+            self.metadata_raw, self.metadata_type = part.content if self._policy is None else b"", media_type
             self.findings.append(finding("metadata-malformed", "metadata", str(error)))
         elif error.status_hint == 415:
             # RFC 2045 6.4: what has an unknown encoding is an octet stream, whatever its Content-Type says.
@@ -212,6 +215,17 @@ class _Reading:
         if known == "session" and part.disposition is not None:
             message = f"a session description of disposition {part.disposition.type[:40]!r}"
             self.findings.append(finding("body-disposition", "Content-Disposition", message))
+
+    def _refuse_deviation(self, parsed: ParsedMetadata) -> None:
+        """Refuse a document that cannot be read, or the first error in one that can."""
+        if parsed.error is not None:
+            self.refuse_malformed("metadata", parsed.error)
+            return
+        for each in parsed.findings:
+            if each.severity is Severity.ERROR:
+                error = RemoteProtocolError(each.message, field=each.where, line=each.line, column=each.column)
+                self.refuse_malformed("metadata", error)
+                return
 
     def _foreign(self, part: BodyPart) -> None:
         media_type = part.content_type.media_type

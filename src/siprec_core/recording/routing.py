@@ -220,7 +220,12 @@ class SessionRouter:
         return None
 
     def _read(self, request: Request) -> RecordingRequest:
-        return read_request(request, limits=self.config.limits, strict=self.config.strict)
+        return read_request(
+            request,
+            limits=self.config.limits,
+            strict=self.config.strict,
+            policy=self.config.metadata_filter,
+        )
 
     def _requested(self, session: SessionId) -> RecordingSession:
         recording = self._sessions.get(session)

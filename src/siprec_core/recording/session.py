@@ -98,7 +98,7 @@ class RecordingSession(SessionExchanges):
         if not sent:
             self._last_heard = now
         if self.state in KEPT_STATES:
-            self._journal.sip(data, flow=flow, sent=sent, now=now)
+            self._journal.sip(data if sent else self._storable(data), flow=flow, sent=sent, now=now)
 
     def info_received(self, read: RecordingRequest, digit: InfoDigit | None, *, now: float) -> None:
         """Take the body of an INFO: metadata, or a DTMF digit for the timeline."""

@@ -105,6 +105,11 @@ class Asked:
     first: bool
     """It is the INVITE that began the call."""
 
+    @property
+    def waits(self) -> bool:
+        """True for an offer of the client within the call: a refusal leaves everything as it was (RFC 3261 14.1)."""
+        return self.from_client and not self.first and self.read.offer is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -117,13 +122,16 @@ class Answered:
     """What the recording client described, None without a complete exchange."""
     answer: SessionDescription | None
     """What the recording server described."""
+    read: RecordingRequest | None = None
+    """The request of the client, when it carried an offer within the call: what else it says counts from now on."""
 
 
 class _Pending:
-    __slots__ = ("description", "done", "first", "from_client", "late")
+    __slots__ = ("description", "done", "first", "from_client", "late", "read")
 
     def __init__(self, asked: Asked) -> None:
         self.description = asked.read.offer
+        self.read = asked.read if asked.waits else None
         self.from_client = asked.from_client
         self.first = asked.first
         self.done = False
@@ -206,7 +214,7 @@ def _answered(
     offer, answer = (asked, answered) if pending.from_client else (answered, asked)
     if offer is None or answer is None:
         offer = answer = None
-    return Answered(at_ns, pending.first, offer, answer)
+    return Answered(at_ns, pending.first, offer, answer, pending.read)
 
 
 class CallFinder:

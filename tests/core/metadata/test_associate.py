@@ -87,7 +87,7 @@ def test_rfc_document_with_send_in_a_participant_is_understood() -> None:
     assert read(document(body, RFC)).participant_stream_associations == (
         ParticipantStreamAssociation(uid("p"), (uid("s"),)),
     )
-    assert codes(document(body)) == ["metadata-no-association"]
+    assert codes(document(body)) == ["metadata-no-association", "metadata-no-session"]
 
 
 def test_partial_document_of_the_early_dialect_starts_no_recording_anew() -> None:

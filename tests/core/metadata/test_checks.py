@@ -1,6 +1,5 @@
 import pytest
 
-from siprec_core.metadata.checks import Origins, shown
 from siprec_core.metadata.reader import read_metadata
 from tests.core.metadata.documents import LIMITS, document, load, uid
 
@@ -15,6 +14,7 @@ def findings(body: str, mode: str = "complete") -> list[tuple[str, str, int | No
     return [(each.code, each.where.partition(" ")[0], each.line) for each in found]
 
 
+@pytest.mark.requirement("7865-chk-a")
 @pytest.mark.parametrize(
     ("body", "where"),
     [
@@ -22,7 +22,8 @@ def findings(body: str, mode: str = "complete") -> list[tuple[str, str, int | No
         (f"<stream stream_id='{A}' session_id='{B}'/>", "stream@session_id"),
         (f"<sessionrecordingassoc session_id='{B}'/>", "sessionrecordingassoc@session_id"),
         (
-            f"<session session_id='{A}'/><participantsessionassoc participant_id='{B}' session_id='{A}'/>",
+            f"<session session_id='{A}'/><sessionrecordingassoc session_id='{A}'/>"
+            f"<participantsessionassoc participant_id='{B}' session_id='{A}'/>",
             "participantsessionassoc@participant_id",
         ),
         (
@@ -53,14 +54,17 @@ def test_reference_in_another_spelling_is_found() -> None:
     assert findings(f"<session session_id='{A}'/><stream stream_id='{B}' session_id='{spelt}'/>") == []
 
 
+@pytest.mark.requirement("7865-chk-e")
 def test_same_id_of_two_objects_of_a_kind() -> None:
     assert findings(f"<stream stream_id='{A}'/>\n<stream stream_id='{A}'/>") == [("metadata-duplicate-id", "stream", 3)]
 
 
+@pytest.mark.requirement("7865-6.10-e")
 def test_same_id_of_two_kinds() -> None:
     assert findings(f"<session session_id='{A}'/><stream stream_id='{A}'/>") == [("metadata-id-reused", "stream", 2)]
 
 
+@pytest.mark.requirement("7865-chk-d")
 @pytest.mark.parametrize(
     ("body", "where"),
     [
@@ -96,10 +100,18 @@ def test_mixed_stream_with_several_senders_is_right() -> None:
     assert "mode-separate-but-shared" not in [each.code for each in read_metadata(data, limits=LIMITS).findings]
 
 
-def test_object_that_no_element_stands_for_has_no_origin() -> None:
-    assert Origins().of("session", 0) is None
+@pytest.mark.requirement("7865-chk-d")
+def test_participant_who_joins_before_the_session_begins() -> None:
+    def body(since: str, start: str) -> str:
+        return (
+            f"<session session_id='{A}'><start-time>{start}</start-time></session>"
+            f"<participant participant_id='{B}'>{NAME}</participant><sessionrecordingassoc session_id='{A}'/>"
+            f"<participantsessionassoc participant_id='{B}' session_id='{A}'>"
+            f"<associate-time>{since}</associate-time></participantsessionassoc>"
+        )
 
-
-def test_long_id_is_shortened() -> None:
-    assert len(shown("x" * 500)) < 90
-    assert shown("call") == "'call'"
+    where = "participantsessionassoc/associate-time"
+    assert findings(body(EARLY, "2024-05-01T10:05:00Z")) == [("metadata-time-before-session", where, 2)]
+    # The same instant with and without fractions is no contradiction.
+    assert findings(body(EARLY, "2024-05-01T10:00:00.250Z")) == []
+    assert findings(body(LATE, EARLY)) == []

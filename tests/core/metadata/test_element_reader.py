@@ -6,6 +6,7 @@ from siprec_core.limits import Limits
 from siprec_core.metadata import vocabulary as forms
 from siprec_core.metadata.element_reader import ElementReader, TooLargeError
 from siprec_core.metadata.model import RFC7865_NAMESPACE, Attribute, Dialect, Element
+from siprec_core.metadata.origins import ROOT
 from siprec_core.metadata.xml_tree import XmlTree, parse_xml
 from tests.core.metadata.documents import LIMITS, RFC
 
@@ -20,6 +21,7 @@ def codes(reader: ElementReader) -> list[tuple[str, str]]:
     return [(each.code, each.where) for each in reader.findings()]
 
 
+@pytest.mark.requirement("7865-9-d")
 def test_object_in_its_form_is_sorted_without_findings() -> None:
     reader, root = opened(f'<session {RFC} session_id=" a "><reason cause="1"/><start-time>x</start-time></session>')
     parts = reader.open(root, forms.SESSION)
@@ -31,6 +33,7 @@ def test_object_in_its_form_is_sorted_without_findings() -> None:
     assert codes(reader) == []
 
 
+@pytest.mark.requirement("7865-9-a")
 @pytest.mark.parametrize(
     ("inner", "finding"),
     [
@@ -51,6 +54,7 @@ def test_deviation_of_children_is_noted(inner: str, finding: tuple[str, str]) ->
     assert codes(reader) == [finding]
 
 
+@pytest.mark.requirement("7865-9-c")
 @pytest.mark.parametrize(
     ("attributes", "code", "known"),
     [
@@ -76,8 +80,10 @@ def test_schema_location_is_no_deviation() -> None:
 
 
 def test_deviation_is_noted_once_with_its_first_place() -> None:
-    reader, root = opened(f"<group {RFC}>\n <one/>\n <two/>\n <one/></group>")
-    reader.open(root, forms.GROUP)
+    reader, root = opened(f"<recording {RFC}><datamode/><group>\n <one/>\n <two/>\n <one/></group></recording>")
+    reader.number_children(root[:], 0)
+    reader.current = root[1]
+    reader.open(root[1], forms.GROUP)
     assert [(each.where, each.line, each.column) for each in reader.findings()] == [
         ("group/one", 2, 2),
         ("group/two", 3, 2),
@@ -90,6 +96,7 @@ def test_findings_are_bounded() -> None:
     assert len(reader.findings()) == 5
 
 
+@pytest.mark.requirement("7865-9-b", "7865-9-e")
 def test_extension_is_kept_whole_and_in_order() -> None:
     reader, root = opened(
         f"<group {RFC}><b:x xmlns:b='urn:b' b:k='1' k='2'>one<y>two</y> three<z xmlns=''/>\n</b:x> \n"
@@ -150,6 +157,16 @@ def test_too_many_attributes_are_refused_at_text_and_object() -> None:
         reader.open(root, forms.GROUP)
     with pytest.raises(TooLargeError):
         reader.text(root, "group")
+
+
+def test_place_of_an_element() -> None:
+    reader, root = opened(f"<recording {RFC}><group><a/><b/></group><group><a><c/></a></group></recording>")
+    assert reader.place_of(root) == ROOT
+    reader.number_children(root[1:], 5)
+    assert reader.place_of(root[1]) == (5, 0)
+    reader.current = root[1]
+    assert reader.place_of(root[1][0][0]) == (5, 2)
+    assert reader.place_of(root[0][0]) == ROOT
 
 
 def test_finding_without_element_has_no_place() -> None:

@@ -7,6 +7,7 @@ from siprec_core.metadata.encoding import decode_body
 TEXT = "<recording>Größe</recording>"
 
 
+@pytest.mark.requirement("7865-5.1-a")
 @pytest.mark.parametrize(
     ("raw", "charset"),
     [
@@ -36,6 +37,7 @@ def test_declaration_names_the_encoding() -> None:
     assert decode_body(text.encode("latin-1"), None).data.decode() == text
 
 
+@pytest.mark.requirement("7865-5.1-b", "9806-4-a")
 def test_charset_parameter_outranks_the_declaration() -> None:
     text = declared("ISO-8859-1")
     body = decode_body(text.encode(), "utf-8")
@@ -43,6 +45,7 @@ def test_charset_parameter_outranks_the_declaration() -> None:
     assert [each.code for each in body.findings] == ["metadata-charset"]
 
 
+@pytest.mark.requirement("9806-4-a")
 def test_byte_order_mark_outranks_the_charset_parameter() -> None:
     body = decode_body(b"\xef\xbb\xbf" + TEXT.encode(), "iso-8859-1")
     assert body.data.decode() == TEXT
@@ -81,6 +84,7 @@ def test_other_encodings_are_refused(raw: bytes) -> None:
     assert [each.code for each in body.findings] == ["metadata-encoding"]
 
 
+@pytest.mark.requirement("7865-5.1-b")
 def test_white_space_before_the_declaration_is_cut_off() -> None:
     body = decode_body(b" \r\n\n  " + declared("UTF-8").encode(), None)
     assert body.data.startswith(b"<?xml")

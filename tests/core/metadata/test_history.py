@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,7 @@ def test_repeated_association_changes_nothing() -> None:
     assert history.stays("p") == (Stay("s", 5, 9),)
 
 
+@pytest.mark.requirement("7865-6.6-c")
 def test_who_comes_back_has_two_stays() -> None:
     history = History(10)
     tell(history, 5)

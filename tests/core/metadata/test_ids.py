@@ -11,6 +11,7 @@ OCTETS = bytes(range(16))
 UNIQUE = b64encode(OCTETS).decode()
 
 
+@pytest.mark.requirement("7865-6.10-a")
 def test_base64_of_sixteen_octets_is_a_unique_id() -> None:
     assert is_unique_id(UNIQUE)
     assert unique_id_for(UNIQUE) == id_key(UNIQUE) == UNIQUE
@@ -23,17 +24,20 @@ def test_other_texts_are_not(text: str) -> None:
     assert not is_unique_id(text)
 
 
+@pytest.mark.requirement("7865-6.10-c")
 def test_spellings_of_the_same_octets_are_one_id() -> None:
     spelt = UNIQUE[:10] + "\n  " + UNIQUE[10:21] + "x=="
     assert b64decode(spelt) == OCTETS
     assert id_key(spelt) == UNIQUE
 
 
+@pytest.mark.requirement("7865-6.10-c")
 def test_opaque_ids_are_compared_by_case() -> None:
     assert id_key("Call-9") != id_key("call-9")
     assert id_key("A" * 22 + "!=") == "A" * 22 + "!="
 
 
+@pytest.mark.requirement("7865-6.10-a")
 @pytest.mark.parametrize("form", ["{}", "urn:uuid:{}", "URN:UUID:{}"])
 def test_textual_uuid_keeps_its_octets(form: str) -> None:
     identity = uuid.UUID(bytes=OCTETS)

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from siprec_core.metadata.model import (
     RFC7865_NAMESPACE,
     DataMode,
@@ -19,6 +21,7 @@ FOREIGN = Element("urn:example", "note", children=(Element("urn:example", "inner
 OWN = Element(RFC7865_NAMESPACE, "extensiondata", children=(FOREIGN, FOREIGN))
 
 
+@pytest.mark.requirement("7865-5.1.2-b")
 def test_document_is_complete_unless_it_says_otherwise() -> None:
     assert MetadataDocument().is_complete
     assert MetadataDocument(datamode=DataMode.COMPLETE).is_complete
@@ -70,7 +73,7 @@ def test_json_of_a_document() -> None:
             "id": "EBESExQVRheYGRobHB0eHw==",
             "start_time": "2024-05-01T12:00:00.250+02:00",
             "stop_time": None,
-            "sip_session_ids": ["0123456789abcdef0123456789abcdef; remote=fedcba9876543210fedcba9876543210"],
+            "sip_session_ids": ["0123456789abcdef0123456789abcdef;remote=fedcba9876543210fedcba9876543210"],
         }
     ]
     assert fields["participants"] == [

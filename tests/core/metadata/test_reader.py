@@ -15,10 +15,10 @@ from siprec_core.metadata.model import (
     Reason,
     RequestSnapshot,
 )
-from siprec_core.metadata.reader import read_metadata
+from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.times import Instant
 from siprec_core.metadata.writer import write_metadata
-from tests.core.metadata.documents import DOCUMENTS, LIMITS, RFC, codes, document, load, read
+from tests.core.metadata.documents import DOCUMENTS, LIMITS, RFC, codes, document, load, read, uid
 
 ANNA, BEN = "ICEiIyQlRieoKSorLC0uLw==", "MDEyMzQ1Rje4OTo7PD0+Pw=="
 CALL = "EBESExQVRheYGRobHB0eHw=="
@@ -26,6 +26,7 @@ FIRST, SECOND = "QEFCQ0RFRkeISUpLTE1OTw==", "UFFSU1RVRleYWVpbXF1eXw=="
 ROOT_ONLY = ["metadata-namespace", "metadata-dialect"]
 
 
+@pytest.mark.requirement("7865-5.1-a", "7865-5.1.2-a", "7865-6.3-b", "7865-6.3-d", "7865-6.6-b", "7865-6.8-b")
 def test_rfc_document_is_read_whole_and_without_findings() -> None:
     parsed = read_metadata(load("complete"), limits=LIMITS)
     assert parsed.findings == ()
@@ -55,6 +56,7 @@ def test_rfc_document_is_read_whole_and_without_findings() -> None:
     assert [each.name for each in document.extensions] == ["note"]
 
 
+@pytest.mark.requirement("7865-5.1.2-c")
 @pytest.mark.parametrize("name", ["hold", "bye"])
 def test_partial_rfc_document_has_no_findings(name: str) -> None:
     parsed = read_metadata(load(name), limits=LIMITS)
@@ -63,6 +65,7 @@ def test_partial_rfc_document_has_no_findings(name: str) -> None:
     assert parsed.document.datamode is DataMode.PARTIAL
 
 
+@pytest.mark.requirement("7865-7-a", "7865-7-b", "7865-7-c")
 def test_request_for_a_snapshot() -> None:
     text = f"<requestsnapshot {RFC}><requestreason xml:lang='en'> lost </requestreason></requestsnapshot>"
     parsed = read_metadata(text.encode(), limits=LIMITS)
@@ -88,6 +91,7 @@ def test_early_dialect_is_translated_to_associations() -> None:
     assert [each.session_id for each in document.session_recording_associations] == ["call-9"]
 
 
+@pytest.mark.requirement("7865-6.11-a")
 def test_early_dialect_is_named_with_each_deviation_and_its_place() -> None:
     findings = read_metadata(load("seed"), limits=LIMITS).findings
     assert [(each.code, each.where, each.line) for each in findings] == [
@@ -152,6 +156,7 @@ def test_document_without_namespace_is_read() -> None:
     assert len(document.participant_session_associations) == 1
 
 
+@pytest.mark.requirement("7865-5.1.2-a")
 @pytest.mark.parametrize("root", ["presence", "recordings", "a"])
 def test_other_root_is_an_error_with_its_place(root: str) -> None:
     parsed = read_metadata(f"\n<{root} {RFC}/>".encode(), limits=LIMITS)
@@ -161,6 +166,7 @@ def test_other_root_is_an_error_with_its_place(root: str) -> None:
     assert [(each.code, each.line) for each in parsed.findings] == [("metadata-root", 2)]
 
 
+@pytest.mark.requirement("7865-6.3-c", "7865-6.5-a", "7865-6.5-b", "7865-6.9-a")
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -189,6 +195,7 @@ def test_deviation_of_an_rfc_document_is_named(body: str, code: str) -> None:
     assert code in codes(document(body))
 
 
+@pytest.mark.requirement("7865-5.1.2-b", "7865-5.1.2-c")
 def test_partial_in_another_letter_case_is_partial() -> None:
     assert read(document("<datamode>Partial</datamode>")).datamode is DataMode.PARTIAL
     assert read(document("", f'{RFC} dataMode="partial"')).datamode is DataMode.PARTIAL
@@ -215,6 +222,7 @@ def test_empty_send_names_no_stream() -> None:
     assert read(document("<datamode>partial</datamode>" + text)).participant_stream_associations[0].send == (FIRST,)
 
 
+@pytest.mark.requirement("7865-9-e")
 def test_bounds_of_text_depth_and_attributes() -> None:
     limits = Limits(xml_text_size=200, xml_depth=6, xml_attributes=5)
     label = f"<stream stream_id='{FIRST}'><label>{'1' * 300}</label></stream>"
@@ -248,6 +256,7 @@ def test_a_cut_document_never_raises(document: MetadataDocument, at: int) -> Non
     assert (parsed.document is None) == (parsed.error is not None)
 
 
+@pytest.mark.requirement("7865-9-e")
 @pytest.mark.parametrize("name", ["complete", "seed", "draft-recording", "draft-siprec", "lenient"])
 def test_every_single_damaged_octet_is_survived(name: str) -> None:
     data = load(name)
@@ -260,3 +269,41 @@ def test_every_single_damaged_octet_is_survived(name: str) -> None:
 def test_view_reads_like_octets() -> None:
     data = load("draft-siprec")
     assert read_metadata(memoryview(data), limits=LIMITS) == read_metadata(data, limits=LIMITS)
+
+
+@pytest.mark.parametrize("namespace", ["recording:1", "recording"])
+def test_large_document_is_read_like_a_small_one(namespace: str) -> None:
+    def body(count: int) -> str:
+        people = "".join(
+            f"\n<participant participant_id='{uid(f'p{n}')}'><nameID aor='sip:{n}@example.org'/></participant>"
+            for n in range(count)
+        )
+        stray = f"\n<stream stream_id='{FIRST}' session_id='{CALL}'><label>1</label><odd/></stream>"
+        return f"<datamode>partial</datamode>{people}{stray}<x xmlns='urn:x'>1</x>{people.replace('sip:', 'tel:')}"
+
+    def parsed(count: int) -> ParsedMetadata:
+        text = document(body(count), f"xmlns='urn:ietf:params:xml:ns:{namespace}'")
+        return read_metadata(text.encode(), limits=LIMITS)
+
+    small, large = parsed(20), parsed(4_000)
+    assert isinstance(small.document, MetadataDocument)
+    assert isinstance(large.document, MetadataDocument)
+    assert large.document.datamode is DataMode.PARTIAL
+    around = [each.aors[0] for each in large.document.participants[3_999:4_001]]
+    assert around == ["sip:3999@example.org", "tel:0@example.org"]
+    assert len(large.document.participants) == 8_000
+    assert large.document.streams == small.document.streams
+    assert large.document.extensions == small.document.extensions
+    known = {each.code for each in small.findings}
+    assert {each.code for each in large.findings} == known
+    (odd,) = (each for each in large.findings if each.where == "stream/odd")
+    assert (odd.line, odd.column) == (4_002, 100)
+
+
+def test_large_request_for_a_snapshot() -> None:
+    extensions = "<x xmlns='urn:x'/>" * 20_000
+    text = f"<requestsnapshot {RFC}><requestreason>lost</requestreason>{extensions}</requestsnapshot>"
+    parsed = read_metadata(text.encode(), limits=LIMITS)
+    assert isinstance(parsed.document, RequestSnapshot)
+    assert parsed.document.reason == Name("lost")
+    assert len(parsed.document.extensions) == 20_000

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siprec_core.findings import Severity
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import DataMode, Dialect, MetadataDocument
 from siprec_core.metadata.reader import read_metadata
@@ -96,9 +97,10 @@ def test_streams_and_their_people_are_found() -> None:
     assert [each.participant_id for each in state.current_senders_of(SECOND)] == [BEN]
 
 
+@pytest.mark.requirement("7865-5-a", "7865-6.8-e")
 def test_hold_replaces_the_streams_of_a_participant() -> None:
     state, changes = applied(document(CALL_OF_TWO), partial(flow(ANNA, "", SECOND)))
-    assert changes == MetadataChanges(complete=False)
+    assert changes == MetadataChanges(complete=False, held=(ANNA,))
     assert state.current_senders_of(FIRST) == ()
     assert [each.participant_id for each in state.senders_of(FIRST)] == [ANNA]
     assert [each.participant_id for each in state.current_senders_of(SECOND)] == [BEN]
@@ -106,6 +108,7 @@ def test_hold_replaces_the_streams_of_a_participant() -> None:
     assert (anna.sends, anna.receives) == ((FIRST,), (SECOND,))
 
 
+@pytest.mark.requirement("7865-6.8-e")
 def test_several_associations_of_one_document_are_one_set() -> None:
     state, _ = applied(document(START + PAIR + STREAMS + flow(ANNA, FIRST) + flow(ANNA, SECOND, FIRST)))
     assert [(each.send, each.recv) for each in state.snapshot().participant_stream_associations] == [
@@ -113,6 +116,7 @@ def test_several_associations_of_one_document_are_one_set() -> None:
     ]
 
 
+@pytest.mark.requirement("7865-6.3-g")
 def test_bare_stop_time_ends_the_call_and_loses_nothing() -> None:
     stop = f"<session session_id='{CALL}'><stop-time>2024-05-01T10:05:00Z</stop-time></session>"
     state, changes = applied(document(CALL_OF_TWO), partial(stop + membership(ANNA, until="10:04:00")))
@@ -138,6 +142,49 @@ def test_transfer_brings_one_and_takes_one() -> None:
     assert [each.participant_id for each in state.senders_of(FIRST)] == [ANNA, CARLA]
 
 
+def test_transfer_hold_and_return_are_told() -> None:
+    state, changes = applied(
+        document(CALL_OF_TWO),
+        partial(participant(CARLA) + membership(ANNA, until="10:02:00") + membership(CARLA, "10:02:01") + flow(ANNA)),
+    )
+    assert changes.transferred == ((ANNA, CARLA, CALL),)
+    assert changes.held == ()
+    _, changes = applied(partial(flow(BEN, "", FIRST)), state=state)
+    assert (changes.held, changes.resumed) == ((BEN,), ())
+    _, changes = applied(partial(flow(BEN, "", FIRST)), state=state)
+    assert (changes.held, changes.resumed) == ((), ())
+    _, changes = applied(partial(flow(BEN, SECOND, FIRST)), state=state)
+    assert (changes.held, changes.resumed) == ((), (BEN,))
+
+
+@pytest.mark.requirement("7865-6.6-c", "7865-6.8-b")
+def test_who_was_where_at_an_instant() -> None:
+    body = participant(CARLA) + membership(ANNA, until="10:02:00") + membership(CARLA, "10:02:01")
+    state, _ = applied(document(CALL_OF_TWO), partial(body + flow(ANNA) + flow(CARLA, FIRST, SECOND)))
+    assert state.at(at("09:59:59")).present == ()
+    early, between, late = state.at(at("10:00:00")), state.at(at("10:02:00")), state.at(at("10:02:01"))
+    assert early.present == ((ANNA, CALL),)
+    assert (early.senders, early.receivers) == ({FIRST: (ANNA,)}, {SECOND: (ANNA,)})
+    assert (between.present, between.senders) == (((BEN, CALL),), {SECOND: (BEN,)})
+    assert late.present == ((BEN, CALL), (CARLA, CALL))
+    assert late.senders == {FIRST: (CARLA,), SECOND: (BEN,)}
+    assert late.receivers == {FIRST: (BEN,), SECOND: (CARLA,)}
+
+
+@settings(max_examples=40)
+@given(st.lists(DOCUMENTS, max_size=4))
+def test_every_span_is_found_at_its_beginning(documents: list[MetadataDocument]) -> None:
+    state = MetadataState(limits=LIMITS)
+    for number, each in enumerate(documents):
+        state.apply(each, NOW + number)
+    for span in state.spans:
+        assert span.until_ns is None or span.until_ns >= span.since_ns
+        if span.until_ns != span.since_ns:
+            moment = state.at(span.since_ns)
+            assert span.participant_id in (moment.senders if span.sends else moment.receivers)[span.stream_id]
+
+
+@pytest.mark.requirement("7865-5-b")
 def test_complete_document_ends_what_it_does_not_list() -> None:
     later = START.replace(CALL, LATER) + participant(BEN) + STREAMS.replace(CALL, LATER).replace(FIRST, uid("third"))
     later += membership(BEN, session=LATER)
@@ -174,6 +221,7 @@ def test_stay_without_any_time_begins_with_the_document() -> None:
     assert stays(state) == {ANNA: (Stay(CALL, NOW),)}
 
 
+@pytest.mark.requirement("7865-chk-c")
 def test_partial_document_before_a_complete_one_is_kept_and_flagged() -> None:
     state, changes = applied(partial(CALL_OF_TWO))
     assert [each.code for each in changes.findings] == ["metadata-partial-first"]
@@ -184,6 +232,7 @@ def test_partial_document_before_a_complete_one_is_kept_and_flagged() -> None:
     assert not changes.snapshot_needed
 
 
+@pytest.mark.requirement("7865-chk-a")
 def test_partial_document_that_refers_to_nothing_asks_for_a_snapshot() -> None:
     state, changes = applied(document(CALL_OF_TWO), partial(flow(ANNA, uid("nowhere"))))
     assert changes.snapshot_needed
@@ -191,6 +240,7 @@ def test_partial_document_that_refers_to_nothing_asks_for_a_snapshot() -> None:
     assert state.senders_of(uid("nowhere")) != ()
 
 
+@pytest.mark.requirement("7865-6.10-e")
 def test_id_of_another_kind_in_a_later_document_is_an_error() -> None:
     _, changes = applied(document(CALL_OF_TWO), partial(participant(FIRST)))
     assert [each.code for each in changes.findings] == ["metadata-id-reused"]
@@ -313,6 +363,7 @@ def merged(base: MetadataDocument, update: MetadataDocument) -> MetadataDocument
     return replace(base, **result, extensions=update.extensions or base.extensions)
 
 
+@pytest.mark.requirement("7865-5-a", "7866-9.2-a")
 @settings(max_examples=60)
 @given(DOCUMENTS, st.lists(DOCUMENTS, max_size=3))
 def test_partial_documents_on_a_complete_one_equal_the_merged_one(
@@ -344,3 +395,35 @@ def test_history_agrees_with_the_changes_told(documents: list[MetadataDocument])
         open_stays = [stay.session_id for stay in record.stays if stay.left_ns is None]
         assert sorted(open_stays) == sorted(session for who, session in lasting if who == identity)
         assert (record.left_ns is None) or not open_stays
+
+
+@pytest.mark.requirement("7865-6.1-b")
+def test_recording_may_have_nothing_in_it() -> None:
+    state, changes = applied(document(""))
+    assert changes == MetadataChanges(complete=True)
+    assert state.snapshot().sessions == ()
+
+
+@pytest.mark.requirement("7865-6.2-c", "7865-6.3-f")
+def test_sessions_of_one_group_have_their_own_people_and_streams() -> None:
+    group = uid("group")
+    calls = "".join(f"<session session_id='{each}'><group-ref>{group}</group-ref></session>" for each in (CALL, LATER))
+    streams = STREAMS.replace(f"stream_id='{SECOND}' session_id='{CALL}'", f"stream_id='{SECOND}' session_id='{LATER}'")
+    body = f"<group group_id='{group}'/>" + calls + PAIR + streams
+    state, changes = applied(document(body + membership(ANNA) + membership(BEN, session=LATER) + FLOWS))
+    assert changes.sessions_started == (CALL, LATER)
+    assert changes.joined == ((ANNA, CALL), (BEN, LATER))
+    assert [each.group_ref for each in state.sessions] == [group, group]
+    stop = f"<session session_id='{LATER}'><stop-time>2024-05-01T10:05:00Z</stop-time></session>"
+    _, changes = applied(partial(stop), state=state)
+    assert (changes.sessions_stopped, changes.left) == ((LATER,), ((BEN, LATER),))
+
+
+@pytest.mark.requirement("7866-9.2-i")
+def test_id_that_another_client_defined_is_no_error() -> None:
+    body = f"<session session_id='{CALL}'><group-ref>{uid('of another client')}</group-ref></session>"
+    parsed = read_metadata(document(body).encode(), limits=LIMITS)
+    assert isinstance(parsed.document, MetadataDocument)
+    changes = MetadataState(limits=LIMITS).apply(parsed.document, NOW)
+    assert not changes.snapshot_needed
+    assert {each.severity for each in (*parsed.findings, *changes.findings)} == {Severity.WARNING}

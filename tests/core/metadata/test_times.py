@@ -10,6 +10,7 @@ NOON = 1_714_564_800 * 1_000_000_000
 """2024-05-01T12:00:00Z."""
 
 
+@pytest.mark.requirement("7865-6.9-a")
 @pytest.mark.parametrize(
     ("text", "offset_ns"),
     [
@@ -29,6 +30,7 @@ def test_date_time_of_rfc_3339(text: str, offset_ns: int) -> None:
     assert parsed.deviation is None
 
 
+@pytest.mark.requirement("7865-6.9-a")
 @pytest.mark.parametrize(
     ("text", "word"),
     [

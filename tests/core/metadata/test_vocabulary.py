@@ -30,6 +30,7 @@ def test_dialect_is_told_by_the_root(namespace: str | None, name: str, dialect: 
     assert dialect_of(namespace, name) is dialect
 
 
+@pytest.mark.requirement("7865-9-d")
 def test_rfc_document_has_one_namespace() -> None:
     vocabulary = vocabulary_for(Dialect.RFC7865, RFC7865)
     assert vocabulary.names[f"{{{RFC7865}}}session"] == "session"

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,10 +16,14 @@ from siprec_core.metadata.model import (
     MetadataDocument,
     Name,
     NameId,
+    Parameter,
     Participant,
+    ParticipantSessionAssociation,
+    ParticipantStreamAssociation,
     Reason,
     RequestSnapshot,
     Session,
+    SessionRecordingAssociation,
     Stream,
 )
 from siprec_core.metadata.reader import read_metadata
@@ -36,17 +42,20 @@ def schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.parse(str(SCHEMA)))
 
 
+@pytest.mark.requirement("7865-9-e")
 @given(DOCUMENTS)
 def test_document_reads_back_as_written(document: MetadataDocument) -> None:
     assert read(write_metadata(document)) == document
 
 
+@pytest.mark.requirement("7865-9-a")
 @settings(max_examples=50)
 @given(DOCUMENTS)
 def test_document_is_valid_by_the_schema(schema: etree.XMLSchema, document: MetadataDocument) -> None:
     schema.assertValid(etree.fromstring(write_metadata(document)))
 
 
+@pytest.mark.requirement("7865-5.1.1-a", "7865-6.10-b")
 @pytest.mark.parametrize("name", FILES)
 def test_document_of_any_dialect_is_written_in_the_rfc_form(schema: etree.XMLSchema, name: str) -> None:
     written = write_metadata(read(load(name)))
@@ -62,6 +71,7 @@ def test_rfc_document_survives_reading_and_writing(name: str) -> None:
     assert read(write_metadata(document)) == document
 
 
+@pytest.mark.requirement("7865-6.10-a", "7865-6.10-b")
 def test_ids_of_other_forms_become_uuids_that_still_agree() -> None:
     document = read(write_metadata(read(load("seed"))))
     (session,), (stream,) = document.sessions, document.streams
@@ -94,6 +104,7 @@ def test_reason_without_cause_is_not_lost(schema: etree.XMLSchema) -> None:
     assert [each.text for each in session.extensions] == ["gone"]
 
 
+@pytest.mark.requirement("7865-6.9-a")
 def test_time_is_written_as_the_rfc_has_it(schema: etree.XMLSchema) -> None:
     loose = parse_time("2024-05-01T15:00:00+0300").instant
     written = write_metadata(MetadataDocument(groups=(Group(uid("g"), loose, Instant("soon", None)),)))
@@ -171,6 +182,7 @@ def test_empty_document_is_valid(schema: etree.XMLSchema) -> None:
         schema.assertValid(etree.fromstring(write_metadata(document)))
 
 
+@pytest.mark.requirement("7865-7-a", "7865-7-b", "7866-9.2-f")
 @pytest.mark.parametrize("reason", [None, "state <lost> & gone"])
 def test_snapshot_request(schema: etree.XMLSchema, reason: str | None) -> None:
     written = write_request_snapshot(reason)
@@ -178,3 +190,98 @@ def test_snapshot_request(schema: etree.XMLSchema, reason: str | None) -> None:
     parsed = read_metadata(written, limits=LIMITS)
     assert parsed.findings == ()
     assert parsed.document == RequestSnapshot(reason=None if reason is None else Name(reason, "en"))
+
+
+FULL = MetadataDocument(
+    datamode=DataMode.COMPLETE,
+    groups=(Group(uid("g"), Instant.at(0), Instant.at(1_000_000)),),
+    sessions=(
+        Session(uid("s"), ("ab" * 16,), (Reason("gone", 16, "Q.850"),), uid("g"), Instant.at(0), Instant.at(1_000_000)),
+    ),
+    participants=(Participant(uid("p"), (NameId("sip:a@example.org", Name("A", "en")), NameId("tel:+49"))),),
+    streams=(Stream(uid("t"), uid("s"), "1"), Stream(uid("u"))),
+    session_recording_associations=(SessionRecordingAssociation(uid("s"), Instant.at(0), Instant.at(1_000_000)),),
+    participant_session_associations=(
+        ParticipantSessionAssociation(
+            uid("p"), uid("s"), Instant.at(0), Instant.at(1_000_000), (Parameter("isfocus", "true"),)
+        ),
+    ),
+    participant_stream_associations=(
+        ParticipantStreamAssociation(uid("p"), (uid("t"),), (uid("u"), uid("t")), Instant.at(0), Instant.at(1_000_000)),
+    ),
+)
+_KINDS = (
+    "groups",
+    "sessions",
+    "participants",
+    "streams",
+    "session_recording_associations",
+    "participant_session_associations",
+    "participant_stream_associations",
+)
+_WITH_EXTENSIONS: dict[str, Any] = {
+    kind: tuple(replace(each, extensions=(Element("urn:x", "x"),)) for each in getattr(FULL, kind)) for kind in _KINDS
+}
+EXTENDED = replace(FULL, **_WITH_EXTENSIONS, extensions=(Element("urn:x", "x"),))
+
+
+@pytest.mark.requirement(
+    "7865-5.1-b",
+    "7865-5.1.1-a",
+    "7865-5.1.2-a",
+    "7865-6.2-a",
+    "7865-6.3-a",
+    "7865-6.3-c",
+    "7865-6.4-a",
+    "7865-6.5-a",
+    "7865-6.5-b",
+    "7865-6.6-a",
+    "7865-6.6-b",
+    "7865-6.7-a",
+    "7865-6.8-a",
+    "7865-6.9-b",
+    "7865-9-a",
+    "7865-9-b",
+    "7865-9-c",
+    "7865-9-d",
+    "7865-11-a",
+)
+def test_every_element_stands_in_its_place() -> None:
+    data = write_metadata(EXTENDED)
+    assert data.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n<recording ')
+    root = etree.fromstring(data)
+    space = f"{{{RFC7865_NAMESPACE}}}"
+
+    def shape(element: etree._Element) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        return (
+            str(element.tag).removeprefix(space),
+            tuple(str(name) for name in element.attrib),
+            tuple(str(child.tag).removeprefix(space) for child in element),
+        )
+
+    x = "{urn:x}x"
+    times = ("associate-time", "disassociate-time")
+    assert [shape(each) for each in root if len(each)] == [
+        ("group", ("group_id",), (*times, x)),
+        ("session", ("session_id",), ("sipSessionID", "reason", "group-ref", "start-time", "stop-time", x)),
+        ("participant", ("participant_id",), ("nameID", "nameID", x)),
+        ("stream", ("stream_id", "session_id"), ("label", x)),
+        ("stream", ("stream_id",), (x,)),
+        ("sessionrecordingassoc", ("session_id",), (*times, x)),
+        ("participantsessionassoc", ("participant_id", "session_id"), (*times, "param", x)),
+        ("participantstreamassoc", ("participant_id",), ("send", "recv", "recv", *times, x)),
+    ]
+    assert shape(root)[2][0] == "datamode"
+    assert shape(root)[2][-1] == x
+    assert [shape(each)[1] for each in root.iter(f"{space}reason", f"{space}param", f"{space}nameID")] == [
+        ("cause", "protocol"),
+        ("aor",),
+        ("aor",),
+        ("pname", "pval"),
+    ]
+    assert len({each.tag for each in root.iter(f"{space}timestamp")}) == 0
+    assert read(data) == EXTENDED
+
+
+def test_full_document_is_valid_by_the_schema(schema: etree.XMLSchema) -> None:
+    schema.assertValid(etree.fromstring(write_metadata(EXTENDED)))

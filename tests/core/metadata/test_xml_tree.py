@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siprec_core.limits import Limits
-from siprec_core.metadata.xml_tree import XmlTree, parse_xml
+from siprec_core.metadata.origins import ROOT
+from siprec_core.metadata.xml_tree import PIECE_SIZE, WHOLE_SIZE, XmlTree, parse_xml
 from tests.core.metadata.documents import LIMITS, load
 
 LAUGHS = (
@@ -32,6 +33,7 @@ def code(tree: XmlTree) -> str:
     return tree.findings[-1].code
 
 
+@pytest.mark.requirement("7865-9-e")
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_document_type_declaration_is_refused(attack: str) -> None:
     assert code(parse(attack)) == "metadata-doctype"
@@ -122,9 +124,59 @@ def test_character_data_section_is_never_repaired() -> None:
 def test_places_of_elements() -> None:
     tree = parse(" \n  <?xml version='1.0'?><r>\n  <é/><b/></r>")
     assert tree.root is not None
-    places = tree.places([tree.root, tree.root[1]])
-    assert places == {id(tree.root): (2, 24), id(tree.root[1]): (3, 7)}
+    assert tree.places([ROOT, (1, 0)]) == {ROOT: (2, 24), (1, 0): (3, 7)}
     assert tree.places([]) == {}
+
+
+def large(inner: str, size: int = WHOLE_SIZE + PIECE_SIZE) -> str:
+    """Give a document in which `inner` stands behind and before many elements."""
+    filling = "\n<e a='1'><f>text</f></e>" * (size // 50)
+    return f"<?xml version='1.0' encoding='utf-16'?>\n<r b='2'>{filling}{inner}{filling}\n</r>"
+
+
+def test_large_document_comes_little_by_little() -> None:
+    text = large("<last/>")
+    tree, whole = parse(text), parse_xml(text.encode(), limits=LIMITS, whole=True)
+    assert tree.root is not None
+    assert whole.root is not None
+    most = 0
+    names = []
+    for children in tree.children():
+        most = max(most, len(children))
+        names += [(child.tag, child.attrib, [inner.text for inner in child], child.tail) for child in children]
+    assert names == [(c.tag, c.attrib, [inner.text for inner in c], c.tail) for c in whole.root]
+    assert most < len(names) * 3 // 4
+    assert tree.root.attrib == {"b": "2"}
+
+
+def test_places_within_a_large_document() -> None:
+    count = (WHOLE_SIZE + PIECE_SIZE) // 50
+    tree = parse(large("\n <x><y/> <z/></x>"))
+    assert tree.places([ROOT, (0, 1), (count, 0), (count, 2), (10**9, 0)]) == {
+        ROOT: (2, 1),
+        (0, 1): (3, 10),
+        (count, 0): (count + 3, 2),
+        (count, 2): (count + 3, 10),
+    }
+
+
+@pytest.mark.parametrize("fault", ["<x>", "</x>", "&", "<p:x/>", "<x a='' a=''/>", "\x01"])
+def test_mistake_in_a_large_document_is_found_before_anything_is_read(fault: str) -> None:
+    tree = parse(large(fault))
+    if fault == "&":
+        assert tree.root is not None
+        assert [each.code for each in tree.findings][-1] == "metadata-repaired"
+        assert sum(len(children) for children in tree.children()) > 1_000
+    else:
+        assert code(tree) == "metadata-malformed"
+        assert tree.error is not None
+        assert (tree.error.line or 0) > 100
+
+
+def test_large_comment_before_the_root() -> None:
+    tree = parse(f"<!--{'x' * 3 * PIECE_SIZE}--><r><e/></r>")
+    assert tree.root is not None
+    assert [len(children) for children in tree.children()] == [1]
 
 
 def test_comments_within_text_leave_it_whole() -> None:

@@ -34,7 +34,7 @@ METADATA = """<?xml version="1.0" encoding="UTF-8"?>
   </participant>
   <participant participant_id="zSfPoSvdSDCmU3A3TRDxAw=="><nameID aor="sip:bob@example.com"/></participant>
   <stream stream_id="UAAMm5GRQKSCMVvLyl4rFw==" session_id="hVpd7YQgRW2nD22h7q60JQ=="><label>1</label></stream>
-  <stream stream_id="i1Pz3to5hGk8fuXl+PbwCw==" session_id="hVpd7YQgRW2nD22h7q60JQ=="><label>2</label></stream>
+  <stream stream_id="i1Pz3to5RGm8fuXl+PbwCw==" session_id="hVpd7YQgRW2nD22h7q60JQ=="><label>2</label></stream>
   <sessionrecordingassoc session_id="hVpd7YQgRW2nD22h7q60JQ=="><associate-time>2026-01-01T00:00:00Z</associate-time>
   </sessionrecordingassoc>
   <participantsessionassoc participant_id="srfBElmCRp2QB23b7Mpk0w==" session_id="hVpd7YQgRW2nD22h7q60JQ==">
@@ -43,7 +43,7 @@ METADATA = """<?xml version="1.0" encoding="UTF-8"?>
     <associate-time>2026-01-01T00:00:00Z</associate-time></participantsessionassoc>
   <participantstreamassoc participant_id="srfBElmCRp2QB23b7Mpk0w=="><send>UAAMm5GRQKSCMVvLyl4rFw==</send>
   </participantstreamassoc>
-  <participantstreamassoc participant_id="zSfPoSvdSDCmU3A3TRDxAw=="><send>i1Pz3to5hGk8fuXl+PbwCw==</send>
+  <participantstreamassoc participant_id="zSfPoSvdSDCmU3A3TRDxAw=="><send>i1Pz3to5RGm8fuXl+PbwCw==</send>
   </participantstreamassoc>
 </recording>
 """

@@ -71,7 +71,7 @@ def test_unreadable_metadata_is_counted() -> None:
 
 def test_streams_are_bound_by_label() -> None:
     report = Recorded().invite([Line("2", 40_000), Line("1", 40_002)]).account.report("active")
-    assert [each.stream_id for each in report.streams] == ["i1Pz3to5hGk8fuXl+PbwCw==", "UAAMm5GRQKSCMVvLyl4rFw=="]
+    assert [each.stream_id for each in report.streams] == ["i1Pz3to5RGm8fuXl+PbwCw==", "UAAMm5GRQKSCMVvLyl4rFw=="]
     assert [each.session_id for each in report.streams] == ["hVpd7YQgRW2nD22h7q60JQ=="] * 2
 
 

@@ -3,10 +3,20 @@
 import pytest
 
 from siprec_core.limits import Limits
-from siprec_core.metadata.model import Group, MetadataDocument, NameId, Participant, Reason, Session, Stream
+from siprec_core.metadata.model import (
+    DataMode,
+    Group,
+    MetadataDocument,
+    NameId,
+    Participant,
+    ParticipantStreamAssociation,
+    Reason,
+    Session,
+    Stream,
+)
 from siprec_core.metadata.state import MetadataState
 from siprec_core.metadata.times import Instant
-from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json
+from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json, spans_json
 
 
 def state(*streams: Stream) -> MetadataState:
@@ -23,6 +33,7 @@ def state(*streams: Stream) -> MetadataState:
     return metadata
 
 
+@pytest.mark.requirement("7865-6.7-b", "7865-6.7-c", "7865-chk-b")
 @pytest.mark.parametrize(
     ("lines", "labels", "expected", "codes"),
     [
@@ -31,7 +42,9 @@ def state(*streams: Stream) -> MetadataState:
         ([None, None], ["1", "2"], {0: "s0", 1: "s1"}, ["stream-by-order", "stream-by-order"]),
         (["9", "1"], ["1", "2"], {0: "s1", 1: "s0"}, ["stream-by-order"]),
         (["1", "2", "3"], ["1", "2"], {0: "s0", 1: "s1"}, ["stream-without-metadata"]),
-        (["1"], [None, "1"], {0: "s1"}, []),
+        (["1"], [None, "1"], {0: "s1"}, ["metadata-label-without-line"]),
+        (["1"], ["1", "2", "3"], {0: "s0"}, ["metadata-label-without-line"] * 2),
+        (["5", "6"], ["1", "2", "3"], {0: "s0", 1: "s1"}, ["stream-by-order"] * 2 + ["metadata-label-without-line"]),
         ([None], [None], {0: "s0"}, ["stream-by-order"]),
         (["1"], [], {}, []),
     ],
@@ -41,6 +54,20 @@ def test_binding(lines: list[str | None], labels: list[str | None], expected: di
     binding = bind_streams(list(enumerate(lines)), metadata)
     assert {index: stream.stream_id for index, stream in binding.streams.items()} == expected
     assert [found.code for found in binding.findings] == codes
+
+
+def test_several_people_may_be_on_the_stream_of_one_line() -> None:
+    metadata = state(Stream("mix", "s", "1"))
+    flows = tuple(ParticipantStreamAssociation(who, ("mix",), ("mix",)) for who in ("p", "q"))
+    people = (Participant("q", (NameId("sip:b@example.com"),)),)
+    update = MetadataDocument(datamode=DataMode.PARTIAL, participants=people, participant_stream_associations=flows)
+    metadata.apply(update, 9_000)
+    assert bind_streams([(0, "1")], metadata).streams[0].stream_id == "mix"
+    assert [each["sends"] for each in participants_json(metadata)] == [["mix"], ["mix"]]
+    assert [(each["participant_id"], each["kind"], each["since"]) for each in spans_json(metadata)] == [
+        (who, kind, "1970-01-01T00:00:00.000009Z") for who in ("p", "q") for kind in ("send", "recv")
+    ]
+    assert {each["until"] for each in spans_json(metadata)} == {None}
 
 
 def test_json_of_the_objects() -> None:

@@ -1,15 +1,17 @@
 """The metadata that a recording client tells of its call."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from siprec_core.entropy import Ids
 from siprec_core.limits import Limits
-from siprec_core.metadata.model import DataMode, MetadataDocument
+from siprec_core.metadata.model import DataMode, Dialect, MetadataDocument
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call import CallSpec, StreamSpec, address_of_record, metadata_of
+from siprec_core.recording.call import CallSpec, StreamSpec, address_of_record, first_metadata, metadata_of
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Transport
 from tests.core.harness import entropy
@@ -29,6 +31,7 @@ ANN = StreamSpec(label="1", aor="sip:ann@example.com", name="Ann")
 BOB = StreamSpec(label="2", aor="sip:bob@example.com")
 
 
+@pytest.mark.requirement("7866-9.1-c", "7866-9.1-g")
 def test_each_stream_is_sent_by_one_participant_and_heard_by_the_others() -> None:
     told = document(ANN, BOB)
     assert told.datamode is DataMode.COMPLETE
@@ -44,6 +47,7 @@ def test_people_have_their_address_and_name() -> None:
     assert [list(person.names) for person in told.participants] == [["Ann"], []]
 
 
+@pytest.mark.requirement("7865-6.5-d")
 def test_all_ids_differ_and_all_references_lead_somewhere() -> None:
     told = document(ANN, BOB)
     (session,) = told.sessions
@@ -77,3 +81,12 @@ def test_what_is_written_is_read_back_without_complaint(streams: list[StreamSpec
 )
 def test_to_names_whom_and_not_the_way_there(uri: str, expected: str) -> None:
     assert address_of_record(uri) == expected
+
+
+def test_first_document_is_that_of_the_application_or_built_in_the_dialect_asked_for() -> None:
+    def first(call: CallSpec) -> bytes:
+        return first_metadata(call, ids=Ids(entropy(1)), unix_ns=0)
+
+    assert b'<recording xmlns="urn:ietf:params:xml:ns:recording:1">' in first(spec(ANN))
+    assert b"<recording_metadata " in first(replace(spec(ANN), dialect=Dialect.DRAFT_SIPREC))
+    assert first(replace(spec(ANN), metadata=b"as it is")) == b"as it is"

@@ -46,6 +46,7 @@ REPORT = RecordingReport(
     groups=(),
     sessions=(),
     participants=(),
+    contributions=({"participant_id": "p", "stream_id": "s", "kind": "send", "since": None, "until": None},),
     streams=(STREAM,),
     timeline=(),
     findings=(finding("limit-reached", "recording", line=4),),

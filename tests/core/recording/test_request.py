@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siprec_core.findings import Severity
 from siprec_core.limits import Limits
 from siprec_core.recording.request import RecordingRequest, read_request
 from tests.core.messages import METADATA, OFFER, invite, multipart, read, request
@@ -56,6 +57,7 @@ def test_types_of_sdp(kind: str, expected: bool) -> None:
     assert (found.offer is not None) is expected
 
 
+@pytest.mark.requirement("7866-9-a")
 @pytest.mark.parametrize(
     "disposition",
     ["", "recording-session", "recording-session; handling=required", "recording-session;handling=optional"],
@@ -66,6 +68,7 @@ def test_the_disposition_of_metadata_does_not_matter(disposition: str) -> None:
     assert found.refusal is None
 
 
+@pytest.mark.requirement("7866-9.1-f")
 def test_single_part_bodies() -> None:
     update = request("UPDATE", body=METADATA, content_type="application/rs-metadata+xml", to_tag="x")
     found = understood(update)
@@ -209,10 +212,25 @@ def test_broken_metadata_refuses_only_in_strict_mode(xml: str) -> None:
     assert tolerant.metadata is None
     assert bytes(tolerant.metadata_raw).decode() == xml, "what came is kept"
     strict = understood(data, strict=True)
-    if xml:
-        assert "metadata-malformed" in codes(tolerant)
+    told = {
+        one.code for one in tolerant.findings if one.code.startswith("metadata-") and one.severity is Severity.ERROR
+    }
+    assert told - {"metadata-repaired"} if xml else "metadata-empty" in codes(tolerant)
     assert strict.refusal is not None
     assert strict.refusal.status == 400
+
+
+@pytest.mark.requirement("7865-5.1-c", "7865-5.1.1-a", "7865-6.11-a")
+def test_first_error_of_a_readable_document_refuses_in_strict_mode() -> None:
+    early = METADATA.replace("recording:1", "siprec").replace("session_id", "id")
+    data = with_parts(SDP, ("application/rs-metadata+xml", "recording-session", early))
+    assert understood(data).refusal is None
+    refusal = understood(data, strict=True).refusal
+    assert refusal is not None
+    assert refusal.status == 400
+    assert "line 2" in (refusal.reason or "")
+    assert "'urn:ietf:params:xml:ns:siprec' instead of" in (refusal.reason or "")
+    assert understood(with_parts(SDP, XML), strict=True).refusal is None
 
 
 @pytest.mark.requirement("5621-4-c")

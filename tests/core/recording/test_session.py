@@ -327,6 +327,7 @@ def test_an_offer_while_another_is_being_bound_is_491() -> None:
     assert kinds(bench.bind()) == ["Answer", "StreamsChanged"]
 
 
+@pytest.mark.requirement("7866-9.2-j")
 def test_metadata_alone_is_answered_without_a_body() -> None:
     bench = Bench().active()
     assert kinds(bench.offered(reoffer(None, metadata=METADATA, method="UPDATE"))) == ["MetadataUpdated", "Answer"]
@@ -334,6 +335,7 @@ def test_metadata_alone_is_answered_without_a_body() -> None:
 
 
 @pytest.mark.requirement("7866-7.2-d")
+@pytest.mark.requirement("7866-9.2-j")
 def test_a_reinvite_without_offer_gets_our_description_as_it_stands() -> None:
     bench = Bench().active()
     assert kinds(bench.offered(reoffer(None))) == ["Answer"]
@@ -389,6 +391,7 @@ def test_nothing_is_written_behind_the_end_of_the_journal() -> None:
     assert len(bench.of(RenderRecording)) == 1
 
 
+@pytest.mark.requirement("7866-9.1-d")
 def test_a_bye_with_metadata_adds_it() -> None:
     bench = Bench().active()
     body = request("BYE", body=METADATA, content_type="application/rs-metadata+xml", cseq=2, to_tag="mine")

@@ -42,6 +42,7 @@ def test_the_request_is_named_as_the_client_names_metadata() -> None:
     assert requests.media_type == "application/rs-metadata"
 
 
+@pytest.mark.requirement("7866-9.2-f")
 def test_the_request_is_a_requestsnapshot_document() -> None:
     document = read_metadata(SnapshotRequests.write("why & <how>"), limits=Limits()).document
     assert isinstance(document, RequestSnapshot)
@@ -51,6 +52,7 @@ def test_the_request_is_a_requestsnapshot_document() -> None:
         SnapshotRequests.write("\0")
 
 
+@pytest.mark.requirement("7866-9.2-h")
 def test_what_needs_a_snapshot() -> None:
     state = MetadataState(limits=Limits())
     assert needs_snapshot(PARTIAL, state, ())
