@@ -3,7 +3,7 @@
 `RecordingServer` records, `RecordingClient` has something recorded; the parsers and values below them work alone too.
 """
 
-from siprec_core.client import ChangeOutcome, ClientOutput, RecordingClient
+from siprec_core.client import ClientOutput, RecordingClient
 from siprec_core.clock import TimeBase
 from siprec_core.entropy import Entropy
 from siprec_core.errors import (
@@ -23,6 +23,8 @@ from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
+    ChangeConcluded,
+    ChangeOutcome,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,
@@ -81,6 +83,7 @@ from siprec_core.types import (
 __all__ = [
     # the facades
     "CallSpec",
+    "ChangeConcluded",
     "ChangeOutcome",
     "ClientConfig",
     "ClientOutput",

@@ -1,6 +1,7 @@
 """Server and client change a session that stands: hold, resume, metadata, snapshots, session timers, INFO."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 
@@ -8,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siprec_core.client import ChangeOutcome
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import DataMode, MetadataDocument, Participant, Session
 from siprec_core.recording.call import ClientConfig
-from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
+from siprec_core.recording.call_events import ChangeConcluded, ChangeOutcome, RecordingAnswered, RecordingEnded
 from siprec_core.recording.events import (
     FindingRaised,
     MetadataUpdated,
@@ -242,15 +242,15 @@ def test_the_client_pauses_and_resumes_one_stream() -> None:
     pair = Pair()
     session = established(pair)
     pair.caller.send_audio("1", SECOND, now=pair.now)
-    pair.caller.pause("1", now=pair.now)
-    pair.caller.pause("1", now=pair.now)
+    assert pair.caller.pause("1", now=pair.now) == 1
+    assert pair.caller.pause("1", now=pair.now) is None, "it is held already"
     pair.run(2.0)
     (_, held) = pair.client.messages(b"INVITE")
     assert body(held).count("a=inactive") == 1
     assert body(held).count("a=sendonly") == 1
     assert "+sip.src" in field(held, "Contact")
-    assert pair.caller.last_change is not None
-    assert pair.caller.last_change.status == 200
+    assert pair.caller.last_change == ChangeOutcome(status=200, reason="OK")
+    assert pair.client.of(ChangeConcluded) == [ChangeConcluded(change=1, outcome=pair.caller.last_change)]
     assert len(pair.client.sent_media) == 1, "the first packet left with the audio"
     pair.caller.resume("1", now=pair.now)
     pair.run(1.0)
@@ -281,8 +281,54 @@ def test_metadata_with_labels_travels_with_its_offer_and_without_by_update() -> 
     bare = pair.client.messages(b"UPDATE")[-1]
     assert field(bare, "Content-Type") == "application/rs-metadata+xml"
     assert field(bare, "Content-Disposition") == "recording-session"
-    assert isinstance(pair.caller.last_change, ChangeOutcome)
+    assert [(each.change, each.outcome.taken) for each in pair.client.of(ChangeConcluded)] == [(1, True), (2, True)]
     assert [update.complete for update in pair.server.of(MetadataUpdated)] == [True, True, False]
+
+
+def test_a_refused_change_says_so() -> None:
+    pair = Pair(config=ServerConfig(strict=True))
+    established(pair)
+    change = pair.caller.update_metadata(b"<recording", now=pair.now)
+    pair.run(1.0)
+    (concluded,) = pair.client.of(ChangeConcluded)
+    assert (concluded.change, concluded.outcome.status, concluded.outcome.taken) == (change, 400, False)
+    assert not concluded.outcome.local, "the server said so"
+    assert pair.caller.last_change == concluded.outcome
+
+
+def test_a_change_without_an_answer_is_concluded_by_time() -> None:
+    wire = Wire()
+    pair = Pair(wire=wire)
+    established(pair)
+    wire.drop = lambda data: True
+    pair.caller.update_metadata(METADATA.encode(), now=pair.now)
+    waits = pair.caller.pause("1", now=pair.now)
+    pair.run(100.0)
+    outcomes = {each.change: each.outcome for each in pair.client.of(ChangeConcluded)}
+    assert [(outcomes[1].status, outcomes[1].local), (outcomes[2].status, outcomes[2].local)] == [
+        (408, True),
+        (481, True),
+    ]
+    assert waits == 2
+    assert pair.caller.changes_waiting == 0
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_the_end_of_the_call_concludes_what_waits(side: str) -> None:
+    pair = Pair()
+    session = established(pair)
+    pair.caller.pause("1", now=pair.now)
+    pair.caller.update_metadata(METADATA.encode(), now=pair.now)
+    if side == "client":
+        pair.caller.stop(now=pair.now)
+    else:
+        pair.recorder.end(session, now=pair.now)
+    pair.run(100.0)
+    concluded = pair.client.of(ChangeConcluded)
+    assert [each.change for each in concluded] == [1, 2]
+    assert concluded[-1].outcome == ChangeOutcome(status=481, reason="the call has ended", local=True)
+    ended = [index for index, event in enumerate(pair.client.events) if isinstance(event, RecordingEnded)]
+    assert ended == [len(pair.client.events) - 1]
 
 
 def test_nothing_can_be_changed_before_and_after_the_call() -> None:
@@ -383,13 +429,14 @@ def test_any_run_over_a_bad_wire_ends_in_agreement(steps: list[tuple[str, float]
     pair = Pair(client_config=ClientConfig(session_timer=True), wire=wire)
     session = established(pair)
     wire.loss, wire.duplicate, wire.jitter = loss, loss, 0.3 if loss else 0.0
-    acts = {
+    changes: list[int | None] = []
+    acts: dict[str, Callable[[], None]] = {
         "pause": lambda: pair.recorder.pause(session, now=pair.now),
         "resume": lambda: pair.recorder.resume(session, now=pair.now),
         "snapshot": lambda: pair.recorder.request_snapshot(session, now=pair.now),
-        "hold": lambda: pair.caller.pause("1", now=pair.now),
-        "go-on": lambda: pair.caller.resume("1", now=pair.now),
-        "metadata": lambda: pair.caller.update_metadata(METADATA.encode(), now=pair.now),
+        "hold": lambda: changes.append(pair.caller.pause("1", now=pair.now)),
+        "go-on": lambda: changes.append(pair.caller.resume("1", now=pair.now)),
+        "metadata": lambda: changes.append(pair.caller.update_metadata(METADATA.encode(), now=pair.now)),
         "audio": lambda: pair.caller.send_audio("2", SECOND, now=pair.now),
     }
     for name, seconds in steps:
@@ -411,6 +458,8 @@ def test_any_run_over_a_bad_wire_ends_in_agreement(steps: list[tuple[str, float]
     assert not pair.recorder.sessions()
     assert is_empty(pair.recorder._endpoint)
     assert is_empty(pair.caller._endpoint)
+    numbers = [each for each in changes if each is not None]
+    assert [each.change for each in pair.client.of(ChangeConcluded) if each.change] == numbers, "each has one outcome"
 
 
 def test_digits_told_by_info_are_in_the_replay() -> None:

@@ -25,6 +25,36 @@ class RecordingRefused:
 
     status: int
     reason: str
+    local: bool = False
+    """True when no response of the server's says so: silence, no way to it, no media port of ours (500), or a 200 that
+    cannot be used (502)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOutcome:
+    """How the server took a change: metadata, a hold or a resumption."""
+
+    status: int
+    """2xx, or why the session is as it was (RFC 3261 14.1); 481 when the call ended first."""
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    """Each rule that the server's answer breaks."""
+    local: bool = False
+    """True when no response of the server's says so: silence (408), no way to it (503), the end of the call (481)."""
+
+    @property
+    def taken(self) -> bool:
+        """True when the server took the change."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeConcluded:
+    """The server took or refused a change, or the call ended before that."""
+
+    change: int
+    """What `pause`, `resume` or `update_metadata` gave; 0 for a snapshot that the server asked for."""
+    outcome: ChangeOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,4 +75,4 @@ class RecordingEnded:
     (RFC 4028), `peer-gone` when the server does not know the call any more."""
 
 
-CallEvent: TypeAlias = RecordingAnswered | RecordingRefused | AudioFinished | RecordingEnded
+CallEvent: TypeAlias = RecordingAnswered | RecordingRefused | ChangeConcluded | AudioFinished | RecordingEnded
