@@ -10,8 +10,8 @@ from siprec_anyio.driver import Driver, running
 from siprec_anyio.waiting import Bell
 from siprec_core.client import RecordingClient
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ClientConfig
-from siprec_core.recording.call_events import CallEvent, ChangeOutcome, RecordingAnswered, RecordingEnded
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
+from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import CallFacade, CallProgress, prepare_call
 from siprec_sync.events import EventHub

@@ -19,12 +19,11 @@ from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.writer import write_metadata, write_request_snapshot
-from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, StreamSpec
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
     ChangeConcluded,
-    ChangeOutcome,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,

@@ -13,10 +13,9 @@ from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call import CallSpec, ClientConfig, address_of_record, metadata_of
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, address_of_record, metadata_of
 from siprec_core.recording.call_events import (
     CallEvent,
-    ChangeOutcome,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,

@@ -11,12 +11,11 @@ from typing import assert_never
 from siprec_core.client import RecordingClient
 from siprec_core.errors import ConfigurationError, SiprecError
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
     ChangeConcluded,
-    ChangeOutcome,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,

@@ -8,8 +8,8 @@ from typing import Self
 
 from siprec_core.client import RecordingClient
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ClientConfig
-from siprec_core.recording.call_events import CallEvent, ChangeOutcome, RecordingAnswered, RecordingEnded
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
+from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import CallFacade, CallProgress, prepare_call
 from siprec_sync.driver import Driver

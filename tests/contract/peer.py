@@ -79,6 +79,13 @@ class Peer:
         self.socket.close()
         self.media.close()
 
+    def disconnect(self) -> None:
+        """End the connection, and wait until the other side has taken note of it."""
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(65_536):
+            pass
+        self.socket.close()
+
     def build(
         self, method: str, number: int, *, body: str = "", headers: str = "", content_type: str = "application/sdp"
     ) -> bytes:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import DataMode, MetadataDocument, Participant, Session
-from siprec_core.recording.call import ClientConfig
-from siprec_core.recording.call_events import ChangeConcluded, ChangeOutcome, RecordingAnswered, RecordingEnded
+from siprec_core.recording.call import ChangeOutcome, ClientConfig
+from siprec_core.recording.call_events import ChangeConcluded, RecordingAnswered, RecordingEnded
 from siprec_core.recording.events import (
     FindingRaised,
     MetadataUpdated,

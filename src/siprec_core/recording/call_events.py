@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from siprec_core.findings import Finding
+from siprec_core.recording.call import ChangeOutcome
 from siprec_core.sip.message import Response
 
 
@@ -28,24 +29,6 @@ class RecordingRefused:
     local: bool = False
     """True when no response of the server's says so: silence, no way to it, no media port of ours (500), or a 200 that
     cannot be used (502)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeOutcome:
-    """How the server took a change: metadata, a hold or a resumption."""
-
-    status: int
-    """2xx, or why the session is as it was (RFC 3261 14.1); 481 when the call ended first."""
-    reason: str
-    findings: tuple[Finding, ...] = ()
-    """Each rule that the server's answer breaks."""
-    local: bool = False
-    """True when no response of the server's says so: silence (408), no way to it (503), the end of the call (481)."""
-
-    @property
-    def taken(self) -> bool:
-        """True when the server took the change."""
-        return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.metadata.state import MetadataState
 from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call_events import ChangeConcluded, ChangeOutcome
+from siprec_core.recording.call import ChangeOutcome
+from siprec_core.recording.call_events import ChangeConcluded
 from siprec_core.recording.hold import directed, with_directions
 from siprec_core.sdp.model import Direction, MediaDescription, SessionDescription
 from siprec_core.sdp.offer import NegotiatedAnswer, read_answer

@@ -6,7 +6,8 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.reader import read_metadata
-from siprec_core.recording.call_events import ChangeConcluded, ChangeOutcome
+from siprec_core.recording.call import ChangeOutcome
+from siprec_core.recording.call_events import ChangeConcluded
 from siprec_core.recording.client_state import ClientState, Wish
 from tests.core.messages import METADATA, OFFER
 from tests.core.recording.test_hold import ANSWER, description, directions
