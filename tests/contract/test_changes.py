@@ -138,9 +138,9 @@ def test_a_change_that_nobody_answers_ends_with_the_call(connect: Connect, worke
     assert (caught.value.outcome.status, caught.value.outcome.local) == (481, True)
 
 
-def test_waiting_has_an_end_for_who_wants_one(start_server: StartServer, connect: Connect, worker: str) -> None:
-    if worker != "sync":
-        pytest.skip("tasks have anyio.fail_after")
+@pytest.mark.parametrize("worker", ["sync"])
+def test_waiting_has_an_end_for_who_wants_one(start_server: StartServer, connect: Connect) -> None:
+    """Tasks have `anyio.fail_after` for that."""
     server = start_server(config=ServerConfig(manual=True))
     call = connect(spec(server.address(Transport.UDP), Transport.UDP))
     with pytest.raises(TimeoutError):
