@@ -1,13 +1,9 @@
 """Server and client change a session that stands: hold, resume, metadata, snapshots, session timers, INFO."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
@@ -26,7 +22,6 @@ from siprec_core.recording.replay import Replay
 from siprec_core.types import SessionId, Transport
 from tests.core.harness import Pair, Wire
 from tests.core.messages import METADATA, OFFER, body, field, invite, request, response_to, status, tag
-from tests.core.sip.endpoints import is_empty
 from tests.core.sip.test_changing import UPDATE_ALLOWED
 
 SECOND = bytes(16_000)
@@ -406,60 +401,6 @@ def test_large_requests_take_tcp_where_that_is_configured() -> None:
     pair.caller.stop(now=pair.now)
     pair.run(1.0)
     assert pair.client.of(RecordingEnded)
-
-
-# whatever happens on the way
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["pause", "resume", "snapshot", "hold", "go-on", "metadata", "audio"]),
-            st.floats(0.0, 3.0),
-        ),
-        max_size=12,
-    ),
-    st.integers(0, 1000),
-    st.sampled_from([0.0, 0.1, 0.3]),
-)
-def test_any_run_over_a_bad_wire_ends_in_agreement(steps: list[tuple[str, float]], seed: int, loss: float) -> None:
-    """Loss, duplication and reordering: both sides agree in the end, and nothing is left."""
-    wire = Wire(seed=seed)
-    pair = Pair(client_config=ClientConfig(session_timer=True), wire=wire)
-    session = established(pair)
-    wire.loss, wire.duplicate, wire.jitter = loss, loss, 0.3 if loss else 0.0
-    changes: list[int | None] = []
-    acts: dict[str, Callable[[], None]] = {
-        "pause": lambda: pair.recorder.pause(session, now=pair.now),
-        "resume": lambda: pair.recorder.resume(session, now=pair.now),
-        "snapshot": lambda: pair.recorder.request_snapshot(session, now=pair.now),
-        "hold": lambda: changes.append(pair.caller.pause("1", now=pair.now)),
-        "go-on": lambda: changes.append(pair.caller.resume("1", now=pair.now)),
-        "metadata": lambda: changes.append(pair.caller.update_metadata(METADATA.encode(), now=pair.now)),
-        "audio": lambda: pair.caller.send_audio("2", SECOND, now=pair.now),
-    }
-    for name, seconds in steps:
-        with suppress(LocalProtocolError):
-            acts[name]()
-        pair.run(seconds)
-    wire.loss = wire.duplicate = wire.jitter = 0.0
-    pair.run(200.0)
-    assert pair.caller.changes_waiting == 0
-    recording = pair.recorder._sessions.get(session)
-    if recording is not None and recording._answered is not None:
-        ours, theirs = pair.caller._state.ours, pair.caller._state.theirs
-        assert ours is not None
-        assert theirs is not None
-        assert ours.to_bytes() == recording._answered.offer.to_bytes()
-        assert theirs.to_bytes() == recording._answered.answer.to_bytes()
-    pair.caller.stop(now=pair.now)
-    pair.run(200.0)
-    assert not pair.recorder.sessions()
-    assert is_empty(pair.recorder._endpoint)
-    assert is_empty(pair.caller._endpoint)
-    numbers = [each for each in changes if each is not None]
-    assert [each.change for each in pair.client.of(ChangeConcluded) if each.change] == numbers, "each has one outcome"
 
 
 def test_digits_told_by_info_are_in_the_replay() -> None:
