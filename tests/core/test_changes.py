@@ -46,6 +46,32 @@ def origin(message: bytes) -> list[str]:
 # the server's side
 
 
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS])
+def test_what_goes_over_a_new_connection_is_in_the_journal(transport: Transport) -> None:
+    pair = Pair(transport=transport)
+    session = established(pair)
+    for node in (pair.client, pair.server):
+        for flow in list(node.flows.values()):
+            node.machine.flow_failed(flow, "reset", now=pair.now)
+    pair.recorder.pause(session, now=pair.now)
+    pair.run(1.0)
+    assert timeline(pair, session).count("stream-held") == 2
+    pair.caller.stop(now=pair.now)
+    pair.run(1.0)
+    (journal,) = [data for name, data in pair.server.files.items() if name.endswith("journal.pcapng")]
+    (offer,) = pair.server.messages(b"INVITE")
+    (ack,) = pair.server.messages(b"ACK")
+    assert journal.count(offer) == journal.count(ack) == 1
+    replay = Replay(limits=Limits())
+    replay.receive(journal)
+    replay.end_of_file()
+    while replay.poll() is not None:
+        pass
+    assert replay.account is not None
+    told = [entry["event"] for entry in replay.account.report("completed").timeline]
+    assert told.count("stream-held") == 2
+
+
 @pytest.mark.parametrize("transport", Transport)
 def test_the_server_pauses_and_resumes(transport: Transport) -> None:
     """7866-7.2-a, 7866-6.1.1-a, 7866-6.2-b, 3264 section 8."""
