@@ -235,23 +235,25 @@ def test_cancel_ends_what_waits_and_nothing_else(
 @streams
 def test_a_hundred_dialogs_on_one_connection(everywhere: Running, transport: Transport) -> None:
     with everywhere.peer(transport) as peer:
-        tags: dict[str, str] = {}
         names = [f"many-{number}" for number in range(100)]
-        for start in range(0, 100, 20):
-            for name in names[start : start + 20]:
-                peer.send(_renamed(peer, peer.invite(), name))
-            for _ in range(20):
-                answer = peer.final()
-                assert answer.status == 200
-                tags[answer.header("Call-ID")] = answer.to_tag
-        assert len(set(tags.values())) == 100
-        for name, peer.to_tag in tags.items():
+        tags: dict[str, str] = {}
+        for name in names:
+            peer.send(_renamed(peer, peer.invite(), name))
+        while len(tags) < len(names):
+            answer = peer.final()  # on a busy machine a 200 comes again before its ACK
+            assert answer.status == 200
+            name, peer.to_tag = answer.header("Call-ID"), answer.to_tag
             peer.send(_renamed(peer, peer.build("ACK", 1), name))
-        statuses = []
+            tags[name] = answer.to_tag
         for name, peer.to_tag in tags.items():
             peer.send(_renamed(peer, peer.build("BYE", 2), name))
-            statuses.append(peer.final().status)
-        assert statuses == [200] * 100
+        over: set[str] = set()
+        while len(over) < len(names):
+            answer = peer.final()
+            assert answer.status == 200
+            if answer.header("CSeq") == "2 BYE":
+                over.add(answer.header("Call-ID"))
+        assert len(set(tags.values())) == len(names)
         assert {everywhere.ended().status for _ in names} == {"completed"}
 
 

@@ -145,6 +145,7 @@ def flow() -> Published:
 # RFC 8068 section 3.2: one stream for each participant and medium
 
 
+@pytest.mark.requirement("8068-3.2.1-a")
 def test_a_basic_call(flow: Published) -> None:
     answer = flow.send("s3.2.1-basic-call")
     assert status(answer) == 200
@@ -162,6 +163,7 @@ def test_a_basic_call(flow: Published) -> None:
     assert "sdp-line-refused" in flow.codes
 
 
+@pytest.mark.requirement("8068-3.2.2-a")
 def test_a_hold_and_a_resumption_are_told_by_metadata_alone(flow: Published) -> None:
     flow.send("s3.2.1-basic-call")
     first = media(flow.pair.server.sent[-1])
@@ -175,6 +177,7 @@ def test_a_hold_and_a_resumption_are_told_by_metadata_alone(flow: Published) -> 
     assert flow.movements == [("Alice", "joined"), ("Bob", "joined")], "who holds is still there"
 
 
+@pytest.mark.requirement("8068-3.2.3-a")
 def test_a_transfer_by_reinvite_brings_carol_in_for_alice(flow: Published) -> None:
     """The example names streams that nothing defined: that is found, a snapshot is wanted, and the call goes on."""
     flow.send("s3.2.1-basic-call", allow="INVITE, ACK, BYE, CANCEL, UPDATE")
@@ -200,6 +203,7 @@ def test_a_transfer_by_reinvite_brings_carol_in_for_alice(flow: Published) -> No
     assert report["end_reason"] == "bye"
 
 
+@pytest.mark.requirement("8068-3.2.3-b")
 def test_a_transfer_by_refer_ends_one_session_and_begins_another(flow: Published) -> None:
     flow.send("s3.2.1-basic-call")
     flow.send("s3.2.3b-transfer-refer-stop-old-cs")
@@ -217,6 +221,7 @@ def test_a_transfer_by_refer_ends_one_session_and_begins_another(flow: Published
     assert len(flow.pair.server.of(SessionEstablished)) == 1, "it is one recording session all the time"
 
 
+@pytest.mark.requirement("8068-3.2.4-a")
 def test_the_bye_tells_that_everybody_left(flow: Published) -> None:
     flow.send("s3.2.1-basic-call")
     assert status(flow.send("s3.2.4-disconnect-bye")) == 200
@@ -229,6 +234,7 @@ def test_the_bye_tells_that_everybody_left(flow: Published) -> None:
 # RFC 8068 section 3.3: one mixed stream
 
 
+@pytest.mark.requirement("8068-3.3.1-a", "8068-3.3.3-a")
 def test_a_mixed_conference(flow: Published) -> None:
     answer = flow.send("s3.3.1-mixed-basic")
     assert media(answer) == [("audio", True, "96", "recvonly")]
@@ -255,6 +261,7 @@ def test_a_mixed_conference(flow: Published) -> None:
 # RFC 8068 section 3.4: a recording session that outlives the communication session
 
 
+@pytest.mark.requirement("8068-3.4.1-a", "7866-9.2-j")
 def test_a_persistent_recording_session(flow: Published) -> None:
     flow.send("s3.2.1-basic-call")
     offer = flow.send("s3.4.1-persistent-disconnect", answer=offer_of("s3.2.1-basic-call"))
@@ -275,6 +282,7 @@ def offer_of(name: str) -> str:
 # RFC 8068 section 3.5: two communication sessions in one recording session
 
 
+@pytest.mark.requirement("8068-3.5-a")
 def test_a_turret_with_two_communication_sessions(flow: Published) -> None:
     """The example's Carol has the id that elsewhere is a stream's; here it stands for one thing only."""
     answer = flow.send("s3.5-turret-two-cs")
@@ -306,6 +314,7 @@ def test_the_answer_of_figure_6_fits_the_offer_of_figure_5() -> None:
     assert [(line.index, line.accepted) for line in read.lines] == [(index, True) for index in range(4)]
 
 
+@pytest.mark.requirement("7866-9.1-h")
 def test_the_snapshot_request_of_figure_13_is_met_at_once() -> None:
     """The printed To tag is not that of Figure 12; here the message gets the tags of the call that it meets."""
     pair = Pair()
