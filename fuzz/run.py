@@ -118,8 +118,15 @@ def inside(name: str, options: list[str]) -> None:
     atheris.Fuzz()
 
 
+def find_checkout() -> None:
+    """Let Python find the checkout's own packages before any that are installed."""
+    paths = [str(FOLDER.parent), str(FOLDER.parent / "src")]
+    sys.path[:] = paths + [path for path in sys.path if path not in paths]
+
+
 def main(arguments: list[str]) -> int:
     """Run what the command line names; gives the exit code."""
+    find_checkout()
     if arguments[:1] == ["--inside"]:
         inside(arguments[1], arguments[2:])
     parser = argparse.ArgumentParser(prog="python -m fuzz.run", description="Run fuzz targets for a time.")

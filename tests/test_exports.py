@@ -14,7 +14,7 @@ from tests.tree import PACKAGES, SRC, modules
 
 # fmt: off
 FRONTEND = frozenset({
-    "serve", "Server", "Session", "EventStream", "connect", "Call", "CallRefusedError",
+    "serve", "Server", "Session", "EventStream", "connect", "Call", "CallRefusedError", "ChangeRefusedError",
     "DirectorySinks", "Durability", "SinkSettings", "MemorySinks", "Sinks", "render_recording", "render_capture",
     "TlsFiles", "DriverSettings", "DriverFailedError", "SlowReaderError",
 })
@@ -22,7 +22,7 @@ FRONTEND = frozenset({
 EXPORTS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({
         "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "RecordingClient", "ClientConfig",
-        "ClientOutput", "CallSpec", "ChangeOutcome", "StreamSpec", "Hop",
+        "ClientOutput", "CallSpec", "ChangeConcluded", "ChangeOutcome", "StreamSpec", "Hop",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",

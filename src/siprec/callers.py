@@ -1,6 +1,5 @@
 """One recording call from its INVITE to its end, on either frontend, and what it showed of the server."""
 
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,12 @@ import anyio
 import siprec_anyio
 import siprec_sync
 from siprec.outcome import CommandError, Exit
-from siprec_core.errors import SiprecError
 from siprec_core.findings import Finding, Severity
 from siprec_core.recording.call import CallSpec, ClientConfig
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.types import Address
-from siprec_sync.calls import CallFacade, CallProgress
+from siprec_sync.calls import CallFacade, CallProgress, CallRefusedError
 from siprec_sync.tls import TlsFiles
 
 Worker: TypeAlias = Literal["asyncio", "uvloop", "trio", "sync"]
@@ -81,12 +79,8 @@ class CallOutcome:
     streams: tuple[StreamOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
     end_reason: str | None = None
-    timed_out: bool = False
-
-    @property
-    def unreachable(self) -> bool:
-        """True when nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
-        return self.timed_out or self.status == 408 or (self.status == 503 and "transport failed" in self.reason)
+    unreachable: bool = False
+    """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
 
     @property
     def good(self) -> bool:
@@ -182,34 +176,21 @@ def backend_of(worker: Worker) -> dict[str, object]:
 def _call_sync(plan: CallPlan) -> CallOutcome:
     outcome = _begin(plan)
     with siprec_sync.connect(plan.spec, config=plan.config, tls=plan.tls) as call:
-        watch = threading.Timer(plan.timeout_seconds, _give_up, (call, outcome))
-        watch.daemon = True
-        watch.start()
         try:
-            answer = call.wait_answered()
+            answer = call.wait_answered(plan.timeout_seconds)
         except siprec_sync.CallRefusedError as error:
-            _refused(outcome, error.status, error.reason)
+            _refused(outcome, error)
+        except TimeoutError:
+            outcome.unreachable = True
+            call.stop(timeout=_CANCEL_SECONDS)
         else:
-            watch.cancel()
             _answered(plan, outcome, answer)
             _send_audio(plan, call, answer.labels)
             call.wait_sent()
             ended = call.stop(timeout=_CLOSING_SECONDS)
             _ended(outcome, plan, call.progress, ended)
-        watch.cancel()
-        call.progress.close()
+        call.close()
     return outcome
-
-
-def _give_up(call: siprec_sync.Call, outcome: CallOutcome) -> None:
-    """Let the waiting for an answer end: CANCEL, and a moment for what comes of it."""
-    outcome.timed_out = True
-    try:
-        call.request(lambda core, now: core.stop(now=now))
-    except SiprecError:
-        return  # it is over, which the other thread tells
-    time.sleep(_CANCEL_SECONDS)
-    call.progress.close()
 
 
 async def _call_async(plan: CallPlan) -> CallOutcome:
@@ -220,7 +201,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
             try:
                 answer = await call.wait_answered()
             except siprec_anyio.CallRefusedError as error:
-                _refused(outcome, error.status, error.reason)
+                _refused(outcome, error)
         if answer is not None:
             _answered(plan, outcome, answer)
             _send_audio(plan, call, answer.labels)
@@ -230,10 +211,10 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
                 ended = await call.stop()
             _ended(outcome, plan, call.progress, ended)
         elif not outcome.status:
-            outcome.timed_out = True
+            outcome.unreachable = True
             with anyio.move_on_after(_CANCEL_SECONDS):
                 await call.stop()
-        call.progress.close()
+        call.close()
     return outcome
 
 
@@ -245,14 +226,19 @@ def _begin(plan: CallPlan) -> CallOutcome:
     return CallOutcome(target=plan.target, transport=hop.transport.value, remote=hop.remote, started=time.monotonic())
 
 
-def _refused(outcome: CallOutcome, status: int, reason: str) -> None:
+def _refused(outcome: CallOutcome, error: CallRefusedError) -> None:
+    _decided(outcome, error.status, error.reason)
+    outcome.unreachable = error.local and error.status in (408, 503)
+
+
+def _decided(outcome: CallOutcome, status: int, reason: str) -> None:
     outcome.setup_seconds = time.monotonic() - outcome.started
     outcome.status, outcome.reason = status, reason
 
 
 def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -> None:
     response = answer.response
-    _refused(outcome, response.status, response.reason)
+    _decided(outcome, response.status, response.reason)
     outcome.call_id = response.headers.get("Call-ID")
     outcome.server = response.headers.get("Server")
     outcome.findings = answer.findings

@@ -116,7 +116,7 @@ def offered_streams(labels: Sequence[str]) -> tuple[StreamSpec, ...]:
 
 
 def _unreachable(outcome: CallOutcome) -> str:
-    why = "no answer" if outcome.timed_out or outcome.status == 408 else clean(outcome.reason)
+    why = "no answer" if outcome.status in (0, 408) else clean(outcome.reason)
     return f"{outcome.target}: {outcome.remote} over {outcome.transport} cannot be reached: {why}"
 
 

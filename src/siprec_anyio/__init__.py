@@ -4,7 +4,7 @@ from siprec_anyio.client import Call, connect
 from siprec_anyio.server import Server, Session, serve
 from siprec_anyio.waiting import EventStream
 from siprec_sync.assembly import DriverSettings
-from siprec_sync.calls import CallRefusedError
+from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
 from siprec_sync.pump import DriverFailedError
@@ -15,6 +15,7 @@ from siprec_sync.tls import TlsFiles
 __all__ = [
     "Call",
     "CallRefusedError",
+    "ChangeRefusedError",
     "connect",
     "DirectorySinks",
     "DriverFailedError",

@@ -9,7 +9,8 @@ import anyio
 from siprec_anyio.driver import Driver, running
 from siprec_anyio.waiting import Bell
 from siprec_core.client import RecordingClient
-from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.metadata.model import MetadataDocument
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import CallFacade, CallProgress, prepare_call
@@ -69,6 +70,26 @@ class Call(CallFacade):
         self.request(lambda core, now: core.stop(now=now))
         return await self.wait_ended()
 
+    async def pause(self, label: str) -> ChangeOutcome | None:
+        """Hold a stream by re-INVITE and wait for the answer; None when it is held already.
+
+        Its audio stops at once; what is added meanwhile is dropped. Raises ChangeRefusedError when the server does not
+        take the change, LocalProtocolError for a stream that it does not take or when too many changes wait. A waiting
+        that is cancelled leaves the change to go on.
+        """
+        return await self._conclude(self._begin_hold(label, paused=True))
+
+    async def resume(self, label: str) -> ChangeOutcome | None:
+        """Go on with a stream that was held and wait for the answer; as `pause`."""
+        return await self._conclude(self._begin_hold(label, paused=False))
+
+    async def update_metadata(self, document: MetadataDocument | bytes) -> ChangeOutcome | None:
+        """Send metadata (RFC 7866 section 9.1) and wait for the answer.
+
+        Raises as `pause` does, and LocalProtocolError for a document that cannot be written.
+        """
+        return await self._conclude(self._begin_update(document))
+
     async def aclose(self) -> None:
         """End the call if that was not done; then stop. Harmless twice."""
         try:
@@ -76,6 +97,17 @@ class Call(CallFacade):
                 await self.stop()
         finally:
             self._driver.stop()
+
+    async def _conclude(self, change: int | None) -> ChangeOutcome | None:
+        try:
+            await self._bell.wait_until(lambda: self._progress.concluded(change))
+            self._check()
+            return self._progress.conclude(change)
+        finally:
+            self._progress.forget(change)
+
+    def _stop_driver(self) -> None:
+        self._driver.stop()
 
     def _check(self) -> None:
         if self.failed is not None:

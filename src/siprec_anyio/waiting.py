@@ -8,20 +8,23 @@ from siprec_sync.events import EventQueue, EventT
 
 
 class Bell:
-    """Wakes one waiting task; a ring that nobody waits for is kept."""
+    """Wakes the tasks that wait."""
 
     def __init__(self) -> None:
-        self._event = anyio.Event()
+        self._rung: anyio.Event | None = None
+        """What the tasks wait for, None when none does."""
 
     def ring(self) -> None:
-        """Wake the task that waits, or the next that will."""
-        self._event.set()
+        """Have the tasks that wait look again."""
+        rung, self._rung = self._rung, None
+        if rung is not None:
+            rung.set()
 
     async def wait_until(self, ready: Callable[[], bool]) -> None:
         """Wait until `ready` is true, checking at each ring."""
         while not ready():
-            await self._event.wait()
-            self._event = anyio.Event()
+            self._rung = rung = self._rung or anyio.Event()
+            await rung.wait()
 
 
 class EventStream(AsyncIterator[EventT], Generic[EventT]):

@@ -3,7 +3,7 @@
 `RecordingServer` records, `RecordingClient` has something recorded; the parsers and values below them work alone too.
 """
 
-from siprec_core.client import ChangeOutcome, ClientOutput, RecordingClient
+from siprec_core.client import ClientOutput, RecordingClient
 from siprec_core.clock import TimeBase
 from siprec_core.entropy import Entropy
 from siprec_core.errors import (
@@ -19,10 +19,11 @@ from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.writer import write_metadata, write_request_snapshot
-from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, StreamSpec
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
+    ChangeConcluded,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,
@@ -81,6 +82,7 @@ from siprec_core.types import (
 __all__ = [
     # the facades
     "CallSpec",
+    "ChangeConcluded",
     "ChangeOutcome",
     "ClientConfig",
     "ClientOutput",

@@ -4,7 +4,6 @@ One client carries one recording session. It has the same doors as the server; a
 `next_timeout`.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
@@ -14,7 +13,7 @@ from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ClientConfig, address_of_record, first_metadata
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, address_of_record, first_metadata
 from siprec_core.recording.call_events import (
     CallEvent,
     RecordingAnswered,
@@ -55,18 +54,6 @@ from siprec_core.sip.session_timer import TimerPolicy
 from siprec_core.sip.uas import Refusal
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeOutcome:
-    """How the server took a change: metadata, a hold or a resumption."""
-
-    status: int
-    """200, or why it was refused; the session is then as it was (RFC 3261 14.1)."""
-    reason: str
-    findings: tuple[Finding, ...]
-    """Each rule that the server's answer breaks."""
-
-
 ClientOutput: TypeAlias = Command | CallEvent
 
 
@@ -101,8 +88,6 @@ class RecordingClient:
         self._metadata = b""
         self._audio = ClientAudio(self._ids)
         self._state = ClientState(limits=config.limits)
-        self.last_change: ChangeOutcome | None = None
-        """How the server took the latest change; None before its first answer."""
         self._reason = ""
         self._gone = False
 
@@ -164,33 +149,39 @@ class RecordingClient:
         """Give the PCM rate of a stream in hertz; raises LocalProtocolError for one that the server does not take."""
         return self._audio.sample_rate(label)
 
-    def pause(self, label: str, *, now: float) -> None:
-        """Hold a stream by re-INVITE with `a=inactive` (RFC 7866 section 7.1.1.1); nothing when it is held.
+    def pause(self, label: str, *, now: float) -> int | None:
+        """Hold a stream by re-INVITE with `a=inactive` (RFC 7866 section 7.1.1.1); None when it is held already.
 
-        Audio stops at once; what is added meanwhile is dropped. Raises LocalProtocolError for a stream that the server
-        does not take, or when too many changes wait.
+        Gives the number of the change for `ChangeConcluded`. Audio stops at once; what is added meanwhile is dropped.
+        Raises LocalProtocolError for a stream that the server does not take, or when too many changes wait.
         """
-        self._hold(label, now, paused=True)
+        return self._hold(label, now, paused=True)
 
-    def resume(self, label: str, *, now: float) -> None:
+    def resume(self, label: str, *, now: float) -> int | None:
         """Go on with a stream that was held; audio leaves once the server has answered. As `pause`."""
-        self._hold(label, now, paused=False)
+        return self._hold(label, now, paused=False)
 
-    def update_metadata(self, document: MetadataDocument | bytes, *, now: float) -> None:
+    def update_metadata(self, document: MetadataDocument | bytes, *, now: float) -> int:
         """Send metadata: by UPDATE where the server allows it, else by re-INVITE (RFC 7866 section 9.1).
 
-        With labels in it the SDP travels along. Raises LocalProtocolError when the call does not stand, when too many
-        changes wait, or for a document that cannot be written.
+        With labels in it the SDP travels along. Gives a number as `pause` does. Raises LocalProtocolError when the call
+        does not stand, when too many changes wait, or for a document that cannot be written.
         """
         self._changeable()
         written = document if isinstance(document, bytes) else write_document(document, self._state.dialect)
-        self._state.want(Wish(metadata=written))
+        number = self._state.want_own(written)
         self._advance(now)
+        return number
 
     @property
     def changes_waiting(self) -> int:
         """Changes that the server has not answered yet."""
         return self._state.waiting
+
+    @property
+    def last_change(self) -> ChangeOutcome | None:
+        """How the server took the latest change; None before the first was concluded."""
+        return self._state.last_change
 
     def stop(self, *, now: float) -> None:
         """End the call: CANCEL or BYE as its state asks for; nothing when it has ended."""
@@ -240,7 +231,7 @@ class RecordingClient:
         if command is not None:
             self._outbox.put(command)
             return
-        self._outbox.put(RecordingRefused(status=503, reason=f"no media port: {error}"))
+        self._outbox.put(RecordingRefused(status=500, reason=f"no media port: {error}", local=True))
         self._reason = "refused"
         self._close(now)
 
@@ -265,14 +256,7 @@ class RecordingClient:
         address = self.config.advertise or self.config.media_host or spec.local.host
         self._offer = build_offer(offered, address=address, session_id=self._ids.sdp_session())
         boundary = self._ids.boundary()
-        headers = Headers()
-        headers.add("Max-Forwards", "70")
-        headers.add("From", f"<{spec.from_uri}>;tag={self._ids.tag()}")
-        headers.add("To", f"<{address_of_record(spec.uri)}>")
-        headers.add("Call-ID", self._ids.call_id())
-        headers.add("CSeq", "1 INVITE")
-        # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.
-        headers.add("Require", "siprec")
+        headers = _invite_headers(spec, self._ids)
         headers.add("Content-Type", f"multipart/mixed;boundary={boundary}")
         told = first_metadata(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now))
         self._metadata, self._state.dialect = told, spec.dialect
@@ -302,11 +286,12 @@ class RecordingClient:
         match event:
             case CallAnswered(response=response):
                 self._answered(response, now)
-            case CallRefused(status=status, reason=reason):
+            case CallRefused(status=status, reason=reason, local=local):
                 self._reason = "refused"
-                self._outbox.put(RecordingRefused(status=status, reason=reason))
+                self._outbox.put(RecordingRefused(status=status, reason=reason, local=local))
             case CallEnded(reason=reason):
                 self._reason = self._reason or reason
+                self._outbox.extend(self._state.abandon())
                 # RFC 3261 15.1.1: the sender of BYE, and who receives it, stops sending at once.
                 self._audio.clear()
             case CallGone():
@@ -327,7 +312,7 @@ class RecordingClient:
         offer = self._offer
         parsed = parse_sdp(response.body, limits=self.config.limits)
         if parsed.description is None or offer is None:
-            self._outbox.put(RecordingRefused(status=502, reason="the 200 has no usable SDP answer"))
+            self._outbox.put(RecordingRefused(status=502, reason="the 200 has no usable SDP answer", local=True))
             self._reason = "refused"
             self.stop(now=now)
             return
@@ -364,8 +349,10 @@ class RecordingClient:
 
     def _advance(self, now: float) -> None:
         """Send the change whose turn it is."""
+        if self._usage is None or not self._endpoint.stands(self._usage):
+            return  # the end of the call, which is told next, concludes what waits
         wish = self._state.next_wish()
-        if wish is None or self._usage is None:
+        if wish is None:
             return
         metadata = self._state.snapshot() if wish.snapshot else wish.metadata
         offer: SessionDescription | None = self._state.offer()
@@ -394,7 +381,8 @@ class RecordingClient:
             return
         if self._metadata:
             self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
-        self._conclude(event.response.status, event.response.reason, findings, now)
+        response = event.response
+        self._conclude(ChangeOutcome(status=response.status, reason=response.reason, findings=findings), now)
 
     def _take_answer(self, ours: SessionDescription, message: Request | Response, now: float) -> tuple[Finding, ...]:
         theirs = read_description(message, limits=self.config.limits)
@@ -407,12 +395,10 @@ class RecordingClient:
             self._state.again()
             self._advance(now)
             return
-        self._state.refused()
-        self._conclude(event.status, event.reason, (), now)
+        self._conclude(ChangeOutcome(status=event.status, reason=event.reason, local=event.local), now)
 
-    def _conclude(self, status: int, reason: str, findings: tuple[Finding, ...], now: float) -> None:
-        self._state.current = None
-        self.last_change = ChangeOutcome(status=status, reason=reason, findings=findings)
+    def _conclude(self, outcome: ChangeOutcome, now: float) -> None:
+        self._outbox.extend(self._state.conclude(outcome))
         self._advance(now)
 
     def _agree(self, ours: SessionDescription, theirs: SessionDescription, now: float) -> tuple[Finding, ...]:
@@ -430,18 +416,19 @@ class RecordingClient:
         for label in self._state.paused:
             self._audio.hold(label)
 
-    def _hold(self, label: str, now: float, *, paused: bool) -> None:
+    def _hold(self, label: str, now: float, *, paused: bool) -> int | None:
         self._changeable()
         self._audio.sample_rate(label)  # raises for a stream that the server does not take
         if paused is (label in self._state.paused):
-            return
-        self._state.want(Wish())
+            return None
+        number = self._state.want_own()
         if paused:
             self._state.paused.add(label)
         else:
             self._state.paused.discard(label)
         self._mute()
         self._advance(now)
+        return number
 
     def _changeable(self) -> None:
         if self._usage is None or self._gone or self._state.ours is None or self._reason:
@@ -468,6 +455,18 @@ class RecordingClient:
         if self._spec is None or self._lines is None:
             raise LocalProtocolError("the client was not started")
         return self._spec, self._lines
+
+
+def _invite_headers(spec: CallSpec, ids: Ids) -> Headers:
+    headers = Headers()
+    headers.add("Max-Forwards", "70")
+    headers.add("From", f"<{spec.from_uri}>;tag={ids.tag()}")
+    headers.add("To", f"<{address_of_record(spec.uri)}>")
+    headers.add("Call-ID", ids.call_id())
+    headers.add("CSeq", "1 INVITE")
+    # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.
+    headers.add("Require", "siprec")
+    return headers
 
 
 def _body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:

@@ -5,6 +5,7 @@ carry `now`, seconds on a clock that never goes back. Nothing that a peer sends 
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 OutT = TypeVar("OutT")
@@ -39,6 +40,10 @@ class Outbox(Generic[OutT]):
     def put(self, item: OutT) -> None:
         """Append one output."""
         self._items.append(item)
+
+    def extend(self, items: Iterable[OutT]) -> None:
+        """Append outputs in their order."""
+        self._items.extend(items)
 
     def poll(self) -> OutT | None:
         """Take the oldest output, None when empty."""

@@ -1,7 +1,7 @@
 """Blocking frontend of siprec, and the building blocks that both frontends share."""
 
 from siprec_sync.assembly import DriverSettings
-from siprec_sync.calls import CallRefusedError
+from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.client import Call, connect
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
@@ -15,6 +15,7 @@ from siprec_sync.waiting import EventStream
 __all__ = [
     "Call",
     "CallRefusedError",
+    "ChangeRefusedError",
     "connect",
     "DirectorySinks",
     "DriverFailedError",

@@ -2,15 +2,20 @@
 
 import os
 import ssl
+from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from typing import assert_never
 
 from siprec_core.client import RecordingClient
 from siprec_core.errors import ConfigurationError, SiprecError
-from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.metadata.model import MetadataDocument
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
+    ChangeConcluded,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,
@@ -26,10 +31,20 @@ from siprec_sync.tls import TlsFiles
 class CallRefusedError(SiprecError):
     """The recording server refused the call, was silent (408) or could not be reached (503)."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, *, local: bool = False) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
+        self.local = local
+        """True when no response of the server's says so."""
+
+
+class ChangeRefusedError(SiprecError):
+    """The server refused a change, was silent (408), or the call ended first (481): the session is as it was."""
+
+    def __init__(self, outcome: ChangeOutcome) -> None:
+        super().__init__(f"{outcome.status} {outcome.reason}")
+        self.outcome = outcome
 
 
 class CallProgress:
@@ -44,6 +59,10 @@ class CallProgress:
         self.ended: RecordingEnded | None = None
         self.packets: dict[str, int] = {}
         """Packets sent, by label, of the streams that were finished."""
+        self.last_change: ChangeOutcome | None = None
+        """How the server took the latest change; None before the first was concluded."""
+        self._changes: dict[int, ChangeOutcome | None] = {}
+        """Changes that somebody waits for."""
 
     def put(self, event: CallEvent) -> None:
         """Take an event."""
@@ -54,8 +73,14 @@ class CallProgress:
                 self.refused = event
             case AudioFinished():
                 self.packets[event.label] = event.packets
+            case ChangeConcluded():
+                self.last_change = event.outcome
+                if event.change in self._changes:
+                    self._changes[event.change] = event.outcome
             case RecordingEnded():
                 self.ended = event
+            case _:
+                assert_never(event)
         self._notify()
 
     def close(self) -> None:
@@ -85,8 +110,40 @@ class CallProgress:
         if self.answered is not None:
             return self.answered
         if self.refused is not None:
-            raise CallRefusedError(self.refused.status, self.refused.reason)
-        raise CallRefusedError(487, self.ended.reason if self.ended else "the call was stopped")
+            raise CallRefusedError(self.refused.status, self.refused.reason, local=self.refused.local)
+        raise CallRefusedError(487, self.ended.reason if self.ended else "the call was stopped", local=True)
+
+    def expect(self, change: int | None) -> int | None:
+        """Keep the outcome of a change until `conclude`; call it in the input that begins the change. Gives `change`.
+
+        None is a change that changes nothing.
+        """
+        if change is not None:
+            self._changes[change] = None
+        return change
+
+    def concluded(self, change: int | None) -> bool:
+        """Tell whether `conclude` has something to say."""
+        return change is None or self._changes.get(change) is not None or self.over
+
+    def conclude(self, change: int | None) -> ChangeOutcome | None:
+        """Give the outcome of a change that was expected, None for one that changes nothing.
+
+        Raises ChangeRefusedError for one that the server did not take.
+        """
+        if change is None:
+            return None
+        outcome = self._changes.pop(change, None)
+        if outcome is None:
+            outcome = ChangeOutcome(status=481, reason="the call was stopped", local=True)
+        if not outcome.taken:
+            raise ChangeRefusedError(outcome)
+        return outcome
+
+    def forget(self, change: int | None) -> None:
+        """Let go of a change that nobody waits for any more."""
+        if change is not None:
+            self._changes.pop(change, None)
 
 
 class CallFacade(Facade[RecordingClient, CallEvent]):
@@ -98,6 +155,11 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
     def progress(self) -> CallProgress:
         """How far the call is."""
         return self._progress
+
+    @property
+    def last_change(self) -> ChangeOutcome | None:
+        """How the server took the latest change; None before the first was concluded."""
+        return self._progress.last_change
 
     def send_audio(self, label: str, pcm: bytes) -> None:
         """Queue 16-bit little-endian PCM at the stream's `sample_rate`; it leaves in real time.
@@ -113,6 +175,26 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
     def sample_rate(self, label: str) -> int:
         """Give the PCM rate of a stream in hertz. Raises LocalProtocolError as `send_audio` does."""
         return self.request(lambda core, now: core.sample_rate(label))
+
+    def close(self) -> None:
+        """End the call and stop at once: BYE or CANCEL is sent, and no answer to it is waited for. Harmless twice."""
+        with suppress(SiprecError):  # it does not run any more
+            self.request(lambda core, now: core.stop(now=now))
+        self._stop_driver()
+
+    @abstractmethod
+    def _stop_driver(self) -> None:
+        """Stop the driver."""
+
+    def _begin_hold(self, label: str, *, paused: bool) -> int | None:
+        def hold(core: RecordingClient, now: float) -> int | None:
+            change = core.pause(label, now=now) if paused else core.resume(label, now=now)
+            return self._progress.expect(change)
+
+        return self.request(hold)
+
+    def _begin_update(self, document: MetadataDocument | bytes) -> int | None:
+        return self.request(lambda core, now: self._progress.expect(core.update_metadata(document, now=now)))
 
 
 def prepare_call(

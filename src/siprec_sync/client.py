@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from siprec_core.client import RecordingClient
-from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.metadata.model import MetadataDocument
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import CallFacade, CallProgress, prepare_call
@@ -62,9 +63,13 @@ class Call(CallFacade):
         """
         return self._driver.request(partial(function, self.core))
 
-    def wait_answered(self) -> RecordingAnswered:
-        """Wait for the answer. Raises CallRefusedError when there is none, DriverFailedError at a fault."""
-        self._bell.wait_until(lambda: self._progress.decided)
+    def wait_answered(self, timeout: float | None = None) -> RecordingAnswered:
+        """Wait for the answer. Raises CallRefusedError when there is none, DriverFailedError at a fault.
+
+        Raises TimeoutError when `timeout` seconds pass before that; the call goes on.
+        """
+        if not self._bell.wait_until(lambda: self._progress.decided, timeout):
+            raise TimeoutError("the call was not answered in time")
         self._check()
         return self._progress.answer()
 
@@ -83,6 +88,38 @@ class Call(CallFacade):
         """End the call by BYE or CANCEL and wait as `wait_ended` does."""
         self.request(lambda core, now: core.stop(now=now))
         return self.wait_ended(timeout)
+
+    def pause(self, label: str, timeout: float | None = None) -> ChangeOutcome | None:
+        """Hold a stream by re-INVITE and wait for the answer; None when it is held already.
+
+        Its audio stops at once; what is added meanwhile is dropped. Raises ChangeRefusedError when the server does not
+        take the change, LocalProtocolError for a stream that it does not take or when too many changes wait,
+        TimeoutError when `timeout` seconds pass before an answer; the change goes on.
+        """
+        return self._conclude(self._begin_hold(label, paused=True), timeout)
+
+    def resume(self, label: str, timeout: float | None = None) -> ChangeOutcome | None:
+        """Go on with a stream that was held and wait for the answer; as `pause`."""
+        return self._conclude(self._begin_hold(label, paused=False), timeout)
+
+    def update_metadata(self, document: MetadataDocument | bytes, timeout: float | None = None) -> ChangeOutcome | None:
+        """Send metadata (RFC 7866 section 9.1) and wait for the answer.
+
+        Raises as `pause` does, and LocalProtocolError for a document that cannot be written.
+        """
+        return self._conclude(self._begin_update(document), timeout)
+
+    def _conclude(self, change: int | None, timeout: float | None) -> ChangeOutcome | None:
+        try:
+            if not self._bell.wait_until(lambda: self._progress.concluded(change), timeout):
+                raise TimeoutError("the change was not answered in time")
+            self._check()
+            return self._progress.conclude(change)
+        finally:
+            self._progress.forget(change)
+
+    def _stop_driver(self) -> None:
+        self._driver.stop()
 
     def _check(self) -> None:
         if self.failed is not None:

@@ -14,6 +14,7 @@ from siprec_core.findings import Severity
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
+    ChangeConcluded,
     RecordingAnswered,
     RecordingEnded,
     RecordingRefused,
@@ -328,6 +329,9 @@ def log_call_event(event: CallEvent) -> None:
             level, text = logging.INFO, f"answered, streams {', '.join(event.labels)}"
         case RecordingRefused():
             level, text = logging.WARNING, f"refused: {event.status} {event.reason}"
+        case ChangeConcluded(outcome=outcome):
+            level = logging.INFO if outcome.taken else logging.WARNING
+            text = f"change {'taken' if outcome.taken else 'refused'}: {outcome.status} {outcome.reason}"
         case AudioFinished():
             level, text = logging.DEBUG, f"stream {event.label}: {event.packets} packets sent"
         case RecordingEnded():

@@ -26,6 +26,15 @@ class ServerCore(Core[Event], Protocol):
     def end(self, session: SessionId, *, now: float) -> None:
         """End a session by BYE."""
 
+    def pause(self, session: SessionId, *, now: float) -> None:
+        """Hold all media of a session."""
+
+    def resume(self, session: SessionId, *, now: float) -> None:
+        """Go on with a session that was paused."""
+
+    def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
+        """Ask the client for all its metadata."""
+
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Take no new sessions, end the running ones; `ServerDrained` follows."""
 
@@ -73,8 +82,28 @@ class ServerFacade(Facade[ServerCoreT, Event]):
         self.request(lambda core, now: core.reject(session, status, now=now))
 
     def end(self, session: SessionId) -> None:
-        """End a recording by BYE. Raises LocalProtocolError when it is not running."""
+        """End a recording by BYE; nothing when it has ended."""
         self.request(lambda core, now: core.end(session, now=now))
+
+    def pause(self, session: SessionId) -> None:
+        """Have the client hold all media by re-INVITE with `a=inactive` (RFC 7866 section 7.2).
+
+        `StreamsChanged` tells that it does, the finding `change-refused` that it does not. Raises LocalProtocolError
+        for a session that is not active, is paused, or has a change under way.
+        """
+        self.request(lambda core, now: core.pause(session, now=now))
+
+    def resume(self, session: SessionId) -> None:
+        """Go on with a session that was paused; as `pause`."""
+        self.request(lambda core, now: core.resume(session, now=now))
+
+    def request_snapshot(self, session: SessionId, *, reason: str | None = None) -> None:
+        """Ask the client for all its metadata by UPDATE, with a `reason` for people (RFC 7866 section 9.2).
+
+        `MetadataUpdated` tells that it came. Raises LocalProtocolError for a session that is not active, or whose
+        client does not allow UPDATE.
+        """
+        self.request(lambda core, now: core.request_snapshot(session, reason=reason, now=now))
 
 
 class SessionControl(Protocol):
@@ -88,6 +117,15 @@ class SessionControl(Protocol):
 
     def end(self, session: SessionId) -> None:
         """End a recording by BYE."""
+
+    def pause(self, session: SessionId) -> None:
+        """Have the client hold all media."""
+
+    def resume(self, session: SessionId) -> None:
+        """Go on with a session that was paused."""
+
+    def request_snapshot(self, session: SessionId, *, reason: str | None = None) -> None:
+        """Ask the client for all its metadata."""
 
 
 class SessionActions:
@@ -112,5 +150,17 @@ class SessionActions:
         self._server.reject(self.id, status)
 
     def end(self) -> None:
-        """End the recording by BYE. Raises LocalProtocolError when it is not running."""
+        """End the recording by BYE; nothing when it has ended."""
         self._server.end(self.id)
+
+    def pause(self) -> None:
+        """Have the client hold all media, as `Server.pause` does."""
+        self._server.pause(self.id)
+
+    def resume(self) -> None:
+        """Go on after `pause`, as `Server.resume` does."""
+        self._server.resume(self.id)
+
+    def request_snapshot(self, *, reason: str | None = None) -> None:
+        """Ask the client for all its metadata, as `Server.request_snapshot` does."""
+        self._server.request_snapshot(self.id, reason=reason)

@@ -1,7 +1,6 @@
 """Waiting for events in a thread."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Generic
 
@@ -9,26 +8,20 @@ from siprec_sync.events import EventQueue, EventT
 
 
 class Bell:
-    """Wakes one waiting thread; a ring that nobody waits for is kept."""
+    """Wakes the threads that wait."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._changed = threading.Condition()
 
     def ring(self) -> None:
-        """Wake the thread that waits, or the next that will."""
-        self._event.set()
+        """Have the threads that wait look again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def wait_until(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until `ready` is true, checking at each ring; False when `timeout` seconds pass before that."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            self._event.clear()
-            if ready():
-                return True
-            rest = None if deadline is None else deadline - time.monotonic()
-            if rest is not None and rest <= 0:
-                return False
-            self._event.wait(rest)
+        with self._changed:
+            return self._changed.wait_for(ready, timeout)
 
 
 class EventStream(Iterator[EventT], Generic[EventT]):

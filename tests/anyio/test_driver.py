@@ -56,6 +56,23 @@ async def test_requests_are_made_at_once() -> None:
         assert [name for name, _ in server.core.inputs] == ["accept", "reject", "end"]
 
 
+async def test_decisions_of_a_session_reach_the_core() -> None:
+    async with running_server() as server:
+        sessions = aiter(server)
+        server.request(lambda core, now: core.put(requested(ONE)))
+        session = await anext(sessions)
+        session.pause()
+        session.resume()
+        session.request_snapshot(reason="lost")
+        server.pause(ONE)
+        server.resume(ONE)
+        server.request_snapshot(ONE)
+        names = [name for name, _ in server.core.inputs]
+        assert names == ["pause", "resume", "request_snapshot"] * 2
+        assert [each["reason"] for each in server.core.named("request_snapshot")] == ["lost", None]
+        await sessions.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_deadline_set_by_a_request_is_kept() -> None:
     async with running_server() as server:
         await anyio.sleep(0.01)

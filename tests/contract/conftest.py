@@ -1,6 +1,7 @@
 """Each scenario runs on asyncio, uvloop, trio and the threaded frontend."""
 
 import queue
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,8 +14,10 @@ from anyio.from_thread import start_blocking_portal
 
 import siprec_anyio
 import siprec_sync
+from siprec_core.recording.call import CallSpec, StreamSpec
 from siprec_core.recording.events import Event, SessionEnded, SessionRequested
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, SessionId, Transport
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
@@ -23,6 +26,7 @@ from tests.contract.certificates import make_tls_files
 from tests.contract.peer import PATIENCE, Peer
 from tests.ports import rtp_ports
 
+ANY = Address("", 0)
 WORKERS = ("asyncio", "uvloop", "trio", "sync")
 
 
@@ -35,6 +39,12 @@ class Decisions(Protocol):
 
     def end(self, session: SessionId) -> None: ...
 
+    def pause(self, session: SessionId) -> None: ...
+
+    def resume(self, session: SessionId) -> None: ...
+
+    def request_snapshot(self, session: SessionId) -> None: ...
+
     def shut_down(self, drain_seconds: float) -> None: ...
 
 
@@ -45,6 +55,8 @@ class Running:
         self.root = root
         self.decisions = decisions
         self.events: list[Event] = []
+        self.context: ssl.SSLContext | None = None
+        """What peers over TLS trust."""
         self._addresses = {listener.transport: listener.address for listener in listeners}
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
@@ -55,7 +67,8 @@ class Running:
         return self._addresses[transport]
 
     def peer(self, transport: Transport = Transport.UDP) -> Peer:
-        return Peer(transport, self.address(transport))
+        context = self.context if transport is Transport.TLS else None
+        return Peer(transport, self.address(transport), context=context)
 
     def until(self, kind: type[Event]) -> Any:  # noqa: ANN401 - an event of that kind
         """Wait for the next event of a kind."""
@@ -81,8 +94,9 @@ class _FromThread:
         self._server = server
         self._call = call
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *arguments: self._call(getattr(self._server, name), *arguments)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever is there
+        value = getattr(self._server, name)
+        return (lambda *arguments: self._call(value, *arguments)) if callable(value) else value
 
 
 class StartServer(Protocol):
@@ -159,6 +173,52 @@ def server(start_server: StartServer) -> Running:
     return start_server()
 
 
+@pytest.fixture
+def everywhere(start_server: StartServer, tls_files: TlsFiles) -> Running:
+    """Start a server on UDP, TCP and TLS."""
+    return start_everywhere(start_server, tls_files)
+
+
+def start_everywhere(start: StartServer, tls_files: TlsFiles, config: ServerConfig | None = None) -> Running:
+    tls = TlsFiles(certificate=tls_files.certificate, key=tls_files.key)
+    server = start(*(f"{transport.value}://127.0.0.1:0" for transport in Transport), config=config, tls=tls)
+    server.context = ssl.create_default_context(cafile=str(tls_files.authorities))
+    return server
+
+
 @pytest.fixture(scope="session")
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     return make_tls_files(tmp_path_factory.mktemp("tls"))
+
+
+def spec(target: Address, transport: Transport, *, local: Address = ANY) -> CallSpec:
+    return CallSpec(
+        uri=f"sip:recorder@{target}",
+        hop=Hop(transport, target, "localhost"),
+        local=local,
+        streams=(
+            StreamSpec(label="1", aor="sip:alice@example.com", name="Alice"),
+            StreamSpec(label="2", aor="sip:bob@example.com", name="Bob"),
+        ),
+    )
+
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture
+def connect(worker: str) -> Iterator[Connect]:
+    """Open calls on the worker of the test; all are over when the test is."""
+    with ExitStack() as stack:
+
+        def open_call(call: CallSpec, **named: object) -> Any:  # noqa: ANN401 - either frontend's call
+            if worker == "sync":
+                return stack.enter_context(siprec_sync.connect(call, **named))  # type: ignore[arg-type]
+            backend = "trio" if worker == "trio" else "asyncio"
+            options = {} if worker == "trio" else {"use_uvloop": worker == "uvloop"}
+            portal = stack.enter_context(start_blocking_portal(backend, options))
+            connecting = siprec_anyio.connect(call, **named)  # type: ignore[arg-type]
+            recording = stack.enter_context(portal.wrap_async_context_manager(connecting))
+            return _FromThread(recording, portal.call)
+
+        yield open_call

@@ -84,6 +84,15 @@ class CoreDouble:
     def end(self, session: SessionId, *, now: float) -> None:
         self._input("end", session=session, now=now)
 
+    def pause(self, session: SessionId, *, now: float) -> None:
+        self._input("pause", session=session, now=now)
+
+    def resume(self, session: SessionId, *, now: float) -> None:
+        self._input("resume", session=session, now=now)
+
+    def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
+        self._input("request_snapshot", session=session, reason=reason, now=now)
+
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         self._input("shut_down", drain_seconds=drain_seconds, now=now)
         self.put(ServerDrained())

@@ -38,10 +38,19 @@ class Answer:
 class Peer:
     """One SIP user agent with one call."""
 
-    def __init__(self, transport: Transport, target: Address, *, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        target: Address,
+        *,
+        context: ssl.SSLContext | None = None,
+        connection: socket.socket | None = None,
+    ) -> None:
         self.transport = transport
         self.target = target
-        if transport is Transport.UDP:
+        if connection is not None:
+            self.socket = connection
+        elif transport is Transport.UDP:
             family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
             self.socket = socket.socket(family, socket.SOCK_DGRAM)
             self.socket.settimeout(PATIENCE)
@@ -53,6 +62,7 @@ class Peer:
         self.local = Address(*self.socket.getsockname()[:2])
         host = f"[{self.local.host}]" if ":" in self.local.host else self.local.host
         self.where = f"{host}:{self.local.port}"
+        """Where Via and Contact say that we are."""
         self.media = socket.socket(self.socket.family, socket.SOCK_DGRAM)
         self.media.bind((self.local.host, 0))
         self.call_id = f"call-{self.local.port}"
@@ -69,9 +79,18 @@ class Peer:
         self.socket.close()
         self.media.close()
 
-    def build(self, method: str, number: int, *, body: str = "", headers: str = "") -> bytes:
+    def disconnect(self) -> None:
+        """End the connection, and wait until the other side has taken note of it."""
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(65_536):
+            pass
+        self.socket.close()
+
+    def build(
+        self, method: str, number: int, *, body: str = "", headers: str = "", content_type: str = "application/sdp"
+    ) -> bytes:
         tag = f";tag={self.to_tag}" if self.to_tag else ""
-        kind = "Content-Type: application/sdp\r\n" if body else ""
+        kind = f"Content-Type: {content_type}\r\n" if body else ""
         branch = f"z9hG4bK-{self.local.port}-{number}"
         if method == "ACK":
             branch += "-ack"
@@ -85,19 +104,33 @@ class Peer:
             f"{headers}{kind}Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
-    def invite(self, streams: int = 1, payload_type: int = 0) -> bytes:
+    def sdp(
+        self, streams: int = 1, payload_type: int = 0, *, direction: str = "sendonly", version_number: int = 1
+    ) -> str:
+        """Write a description of so many streams."""
         version = "IP6" if ":" in self.local.host else "IP4"
         lines = [
             "v=0",
-            f"o=- 1 1 IN {version} {self.local.host}",
+            f"o=- 1 {version_number} IN {version} {self.local.host}",
             "s=-",
             f"c=IN {version} {self.local.host}",
             "t=0 0",
         ]
         for index in range(streams):
             port = self.media.getsockname()[1]
-            lines += [f"m=audio {port} RTP/AVP {payload_type}", f"a=label:{index + 1}", "a=sendonly"]
-        return self.build("INVITE", 1, body="\r\n".join([*lines, ""]), headers="Require: siprec\r\n")
+            lines += [f"m=audio {port} RTP/AVP {payload_type}", f"a=label:{index + 1}", f"a={direction}"]
+        return "\r\n".join([*lines, ""])
+
+    def invite(self, streams: int = 1, payload_type: int = 0, *, headers: str = "") -> bytes:
+        body = self.sdp(streams, payload_type)
+        return self.build("INVITE", 1, body=body, headers=f"Require: siprec\r\n{headers}")
+
+    def reoffer(self, number: int, body: str) -> Answer:
+        """Send a re-INVITE, give its final answer, which was acknowledged."""
+        self.send(self.build("INVITE", number, body=body))
+        answer = self.final()
+        self.send(self.build("ACK", number))
+        return answer
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -127,14 +160,24 @@ class Peer:
         self.send(self.build(method, number))
         return self.final()
 
-    def agree(self, request: Answer) -> None:
-        """Answer a request of the server's with 200."""
+    def agree(self, request: Answer, *, body: str = "", headers: str = "") -> None:
+        """Answer a request of the other side's with 200."""
         kept = [line for line in request.lines[1:] if line.startswith(("Via", "From", "To", "Call-ID", "CSeq"))]
-        self.send("\r\n".join(["SIP/2.0 200 OK", *kept, "Content-Length: 0", "", ""]).encode())
+        tagged = [f"{line};tag=ours" if line.startswith("To:") and "tag=" not in line else line for line in kept]
+        contact = f"Contact: <sip:peer@{self.where};transport={self.transport.value}>;+sip.src;+sip.srs"
+        kind = ["Content-Type: application/sdp"] if body else []
+        lines = ["SIP/2.0 200 OK", *tagged, contact, *headers.splitlines(), *kind]
+        self.send("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode())
 
-    def establish(self, streams: int = 1) -> list[int]:
+    def ask(self, method: str) -> Answer:
+        """Take messages up to a request of this method."""
+        while (message := self.receive()).method != method:
+            pass
+        return message
+
+    def establish(self, streams: int = 1, *, headers: str = "") -> list[int]:
         """Set a call up; give the server's media ports."""
-        self.send(self.invite(streams))
+        self.send(self.invite(streams, headers=headers))
         answer = self.final()
         assert answer.status == 200, answer.lines
         self.to_tag = answer.to_tag

@@ -2,9 +2,6 @@
 
 import array
 import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -12,28 +9,12 @@ from anyio.from_thread import start_blocking_portal
 import siprec_anyio
 import siprec_sync
 from siprec_core.errors import ConfigurationError, LocalProtocolError
-from siprec_core.recording.call import CallSpec, StreamSpec
 from siprec_core.recording.policy import ServerConfig
-from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Transport
 from siprec_sync.calls import CallRefusedError
 from siprec_sync.tls import TlsFiles
-from tests.contract.conftest import Running, StartServer, _FromThread
+from tests.contract.conftest import Connect, Running, StartServer, spec
 from tests.contract.test_scenarios import report_of
-
-ANY = Address("", 0)
-
-
-def spec(target: Address, transport: Transport, *, local: Address = ANY) -> CallSpec:
-    return CallSpec(
-        uri=f"sip:recorder@{target}",
-        hop=Hop(transport, target, "localhost"),
-        local=local,
-        streams=(
-            StreamSpec(label="1", aor="sip:alice@example.com", name="Alice"),
-            StreamSpec(label="2", aor="sip:bob@example.com", name="Bob"),
-        ),
-    )
 
 
 def tone(frequency: int, seconds: float, rate: int) -> bytes:
@@ -41,27 +22,6 @@ def tone(frequency: int, seconds: float, rate: int) -> bytes:
     return array.array(
         "h", (int(8_000 * math.sin(2 * math.pi * frequency * index / rate)) for index in range(count))
     ).tobytes()
-
-
-Connect = Callable[..., Any]
-
-
-@pytest.fixture
-def connect(worker: str) -> Iterator[Connect]:
-    """Open calls on the worker of the test; all are over when the test is."""
-    with ExitStack() as stack:
-
-        def open_call(call: CallSpec, **named: object) -> Any:  # noqa: ANN401 - either frontend's call
-            if worker == "sync":
-                return stack.enter_context(siprec_sync.connect(call, **named))  # type: ignore[arg-type]
-            backend = "trio" if worker == "trio" else "asyncio"
-            options = {} if worker == "trio" else {"use_uvloop": worker == "uvloop"}
-            portal = stack.enter_context(start_blocking_portal(backend, options))
-            connecting = siprec_anyio.connect(call, **named)  # type: ignore[arg-type]
-            recording = stack.enter_context(portal.wrap_async_context_manager(connecting))
-            return _FromThread(recording, portal.call)
-
-        yield open_call
 
 
 @pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])

@@ -114,7 +114,7 @@ def invite(
 
 def field(message: bytes, name: str) -> str:
     """Give the value of a header field of a message, empty when it has none."""
-    for line in message.split(b"\r\n\r\n", 1)[0].decode().split("\r\n")[1:]:
+    for line in message.split(b"\r\n\r\n", 1)[0].decode(errors="surrogateescape").split("\r\n")[1:]:
         key, _, value = line.partition(":")
         if key.strip().lower() == name.lower():
             return value.strip()
@@ -176,8 +176,8 @@ def response_to(
     ]
     if contact is not None:
         lines.append(f"Contact: {contact}")
-    octets = body.encode()
+    octets = body.encode(errors="surrogateescape")
     if octets:
         lines.append("Content-Type: application/sdp")
     lines.append(f"Content-Length: {len(octets)}")
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + octets
+    return "\r\n".join(lines).encode(errors="surrogateescape") + b"\r\n\r\n" + octets

@@ -160,7 +160,7 @@ def test_a_port_in_use_is_passed_over_and_enough_of_them_refuse() -> None:
     for _ in range(BIND_ATTEMPTS):
         bench.client.media_failed(MediaId(1), "in use", now=0.0)
     bench.drain()
-    assert bench.of(RecordingRefused) == [RecordingRefused(status=503, reason="no media port: in use")]
+    assert bench.of(RecordingRefused) == [RecordingRefused(status=500, reason="no media port: in use", local=True)]
     assert bench.of(RecordingEnded) == [RecordingEnded(reason="refused")]
     bench.client.media_bound(MediaId(2), now=0.0)
     bench.drain()
@@ -196,7 +196,7 @@ def test_a_refusal_is_told_and_ends_the_client(code: int) -> None:
     bench = Bench()
     (ack,) = bench.receive(response_to(bench.sent[0], code))
     assert ack.startswith(b"ACK ")
-    assert [refused.status for refused in bench.of(RecordingRefused)] == [code]
+    assert [(refused.status, refused.local) for refused in bench.of(RecordingRefused)] == [(code, False)]
     assert bench.of(RecordingEnded) == [RecordingEnded(reason="refused")]
     assert bench.closed()
     assert bench.stop() == []
@@ -205,7 +205,7 @@ def test_a_refusal_is_told_and_ends_the_client(code: int) -> None:
 def test_silence_is_408() -> None:
     bench = Bench()
     bench.run(32.0)
-    assert [refused.status for refused in bench.of(RecordingRefused)] == [408]
+    assert [(refused.status, refused.local) for refused in bench.of(RecordingRefused)] == [(408, True)]
     assert bench.of(RecordingEnded) == [RecordingEnded(reason="refused")]
     assert bench.closed()
     assert bench.client.next_timeout() is None
@@ -217,7 +217,7 @@ def test_a_broken_path_is_503(transport: Transport) -> None:
     (opened,) = bench.of(OpenFlow)
     bench.client.flow_failed(Flow(transport, CLIENT, SERVER, opened.id), "refused", now=0.0)
     bench.drain()
-    assert [refused.status for refused in bench.of(RecordingRefused)] == [503]
+    assert [(refused.status, refused.local) for refused in bench.of(RecordingRefused)] == [(503, True)]
     assert bench.closed()
 
 
@@ -226,7 +226,7 @@ def test_a_200_without_a_usable_answer_is_acknowledged_and_ended(text: str) -> N
     bench = Bench()
     sent = bench.receive(response_to(bench.sent[0], 200, body=text))
     assert [data.split(b" ")[0] for data in sent] == [b"ACK", b"BYE"]
-    assert [refused.status for refused in bench.of(RecordingRefused)] == [502]
+    assert [(refused.status, refused.local) for refused in bench.of(RecordingRefused)] == [(502, True)]
     bench.receive(response_to(sent[1], 200))
     assert bench.of(RecordingEnded) == [RecordingEnded(reason="refused")]
 

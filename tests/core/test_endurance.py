@@ -24,7 +24,7 @@ from siprec_core.recording.events import (
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Address, Component, DatagramBatch, Flow, FlowId, SessionId, Transport
 from tests.core.harness import CLIENT, SERVER, Node, Pair
-from tests.core.messages import METADATA, OFFER, field, invite, request, status, tag
+from tests.core.messages import METADATA, OFFER, field, invite, request, response_to, status, tag
 from tests.core.sip.endpoints import is_empty
 
 PAIRS = 12
@@ -135,8 +135,16 @@ class Endurance(RuleBasedStateMachine):
         if method in ("INVITE", "UPDATE"):
             offer, metadata = parts.get("offer"), parts.get("metadata")
             branch = f"z9hG4bK-{call_id}-{number}"
+            extra = ["Supported: timer", "Session-Expires: 90;refresher=uas"] if number % 3 == 0 else []
             return invite(
-                method=method, offer=offer, metadata=metadata, cseq=number, to_tag=ours, call_id=call_id, branch=branch
+                method=method,
+                offer=offer,
+                metadata=metadata,
+                cseq=number,
+                to_tag=ours,
+                call_id=call_id,
+                branch=branch,
+                extra=["Allow: INVITE, ACK, CANCEL, BYE, UPDATE", *extra],
             )
         return request(method, cseq=number, to_tag=ours, call_id=call_id, branch=f"z9hG4bK-{call_id}-{number}")
 
@@ -223,6 +231,32 @@ class Endurance(RuleBasedStateMachine):
         self.count += 1
         self.flow = Flow(Transport.TCP, SERVER, Address(CLIENT.host, 41_000 + self.count), FlowId(1 + self.count))
         self.pair.recorder.flow_opened(self.flow, now=self.pair.now)
+
+    @rule(
+        place=st.integers(0, 9),
+        code=st.sampled_from([100, 200, 200, 200, 408, 422, 481, 488, 491, 500]),
+        offer=st.sampled_from(["same", "hold", "more", "broken", ""]),
+        stream=st.booleans(),
+    )
+    def answer(self, place: int, code: int, offer: str, stream: bool) -> None:
+        """Answer a request of the server's, a late or repeated one too, as well or as badly as the run likes."""
+        asked = [data for data in self.pair.server.sent[-20:] if data.startswith((b"INVITE", b"UPDATE", b"BYE"))]
+        if asked:
+            request_ = asked[place % len(asked)]
+            self.send(response_to(request_, code, to_tag=None, body=OFFERS.get(offer, "")), stream=stream)
+
+    @rule(place=st.integers(0, 9), what=st.sampled_from(["pause", "resume", "snapshot"]))
+    def want(self, place: int, what: str) -> None:
+        recorder, now = self.pair.recorder, self.pair.now
+        sessions = list(recorder.sessions())
+        if sessions:
+            session = sessions[place % len(sessions)]
+            acts = {"pause": recorder.pause, "resume": recorder.resume, "snapshot": recorder.request_snapshot}
+            try:
+                acts[what](session, now=now)
+            except LocalProtocolError:
+                pass  # the session is not active, or has a change under way
+        self.pair.settle()
 
     @rule(place=st.integers(0, 9), what=st.sampled_from(["accept", "reject", "end", "sink"]))
     def decide(self, place: int, what: str) -> None:

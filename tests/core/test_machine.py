@@ -23,6 +23,13 @@ def test_an_outbox_is_first_in_first_out(steps: list[int | None]) -> None:
         assert len(box) == len(model)
 
 
+def test_several_outputs_keep_their_order() -> None:
+    box: Outbox[int] = Outbox()
+    box.put(1)
+    box.extend((2, 3))
+    assert [box.poll(), box.poll(), box.poll(), box.poll()] == [1, 2, 3, None]
+
+
 @given(_INSTANTS)
 def test_the_earliest_of_those_that_are_there(instants: list[float | None]) -> None:
     known = [instant for instant in instants if instant is not None]

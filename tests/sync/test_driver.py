@@ -44,6 +44,20 @@ def test_requests_run_in_the_driver_s_thread(server: Server[CoreDouble]) -> None
     assert [name for name, _ in server.core.inputs] == ["accept", "reject", "end"]
 
 
+def test_decisions_of_a_session_reach_the_core(server: Server[CoreDouble]) -> None:
+    put(server, requested(ONE))
+    session = next(iter(server))
+    session.pause()
+    session.resume()
+    session.request_snapshot(reason="lost")
+    server.pause(ONE)
+    server.resume(ONE)
+    server.request_snapshot(ONE)
+    names = [name for name, _ in server.core.inputs]
+    assert names == ["pause", "resume", "request_snapshot"] * 2
+    assert [each["reason"] for each in server.core.named("request_snapshot")] == ["lost", None]
+
+
 def test_a_refused_request_raises_where_it_was_made(server: Server[CoreDouble]) -> None:
     def refuse(core: CoreDouble, now: float) -> None:
         raise LocalProtocolError("not now")

@@ -1,10 +1,11 @@
-"""What a recording client (SRC) calls with: the streams, the people, and the metadata document that tells of them."""
+"""What a recording client (SRC) calls with: the streams, the people, the metadata document that tells of them."""
 
 from dataclasses import dataclass, replace
 
 from siprec_core.clock import format_instant
 from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.findings import Finding
 from siprec_core.limits import Limits
 from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import (
@@ -94,6 +95,24 @@ def first_metadata(spec: CallSpec, *, ids: Ids, unix_ns: int) -> bytes:
     if spec.metadata is not None:
         return spec.metadata
     return write_document(metadata_of(spec, ids=ids, unix_ns=unix_ns), spec.dialect)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOutcome:
+    """How the server took a change: metadata, a hold or a resumption."""
+
+    status: int
+    """2xx, or why the session is as it was (RFC 3261 14.1); 481 when the call ended first."""
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    """Each rule that the server's answer breaks."""
+    local: bool = False
+    """True when no response of the server's says so: silence (408), no way to it (503), the end of the call (481)."""
+
+    @property
+    def taken(self) -> bool:
+        """True when the server took the change."""
+        return 200 <= self.status < 300
 
 
 def metadata_of(spec: CallSpec, *, ids: Ids, unix_ns: int) -> MetadataDocument:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from siprec_core.findings import Finding
+from siprec_core.recording.call import ChangeOutcome
 from siprec_core.sip.message import Response
 
 
@@ -25,6 +26,18 @@ class RecordingRefused:
 
     status: int
     reason: str
+    local: bool = False
+    """True when no response of the server's says so: silence, no way to it, no media port of ours (500), or a 200 that
+    cannot be used (502)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeConcluded:
+    """The server took or refused a change, or the call ended before that."""
+
+    change: int
+    """What `pause`, `resume` or `update_metadata` gave; 0 for a snapshot that the server asked for."""
+    outcome: ChangeOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,4 +58,4 @@ class RecordingEnded:
     (RFC 4028), `peer-gone` when the server does not know the call any more."""
 
 
-CallEvent: TypeAlias = RecordingAnswered | RecordingRefused | AudioFinished | RecordingEnded
+CallEvent: TypeAlias = RecordingAnswered | RecordingRefused | ChangeConcluded | AudioFinished | RecordingEnded

@@ -13,6 +13,8 @@ from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import Dialect, MetadataDocument
 from siprec_core.metadata.reader import read_metadata
 from siprec_core.metadata.state import MetadataState
+from siprec_core.recording.call import ChangeOutcome
+from siprec_core.recording.call_events import ChangeConcluded
 from siprec_core.recording.hold import directed, with_directions
 from siprec_core.sdp.model import Direction, MediaDescription, SessionDescription
 from siprec_core.sdp.offer import NegotiatedAnswer, read_answer
@@ -25,6 +27,8 @@ _MOST_WAITING = 32
 class Wish:
     """One change that waits or is under way."""
 
+    number: int = 0
+    """Names a change of the application's, from 1."""
     metadata: bytes | None = None
     """A document to send; None changes directions only."""
     snapshot: bool = False
@@ -34,12 +38,26 @@ class Wish:
 class ClientState:
     """The description of a client's session, its metadata and its wishes."""
 
-    __slots__ = ("_limits", "_metadata", "_wishes", "current", "dialect", "ours", "paused", "theirs")
+    __slots__ = (
+        "_last_number",
+        "_limits",
+        "_metadata",
+        "_wishes",
+        "current",
+        "dialect",
+        "last_change",
+        "ours",
+        "paused",
+        "theirs",
+    )
 
     def __init__(self, *, limits: Limits) -> None:
         self._limits = limits
         self._metadata = MetadataState(limits=limits)
         self._wishes: deque[Wish] = deque()
+        self._last_number = 0
+        self.last_change: ChangeOutcome | None = None
+        """How the server took the latest change; None before the first was concluded."""
         self.current: Wish | None = None
         """The change under way."""
         self.ours: SessionDescription | None = None
@@ -61,6 +79,12 @@ class ClientState:
             return
         self._wishes.append(wish)
 
+    def want_own(self, metadata: bytes | None = None) -> int:
+        """Add a change of the application's and give its number; raises LocalProtocolError when too many wait."""
+        self.want(Wish(number=self._last_number + 1, metadata=metadata))
+        self._last_number += 1
+        return self._last_number
+
     def next_wish(self) -> Wish | None:
         """Begin the next change; None while one is under way or when nothing is wanted."""
         if self.current is not None or not self._wishes:
@@ -74,13 +98,25 @@ class ClientState:
             self._wishes.appendleft(self.current)
             self.current = None
 
-    def refused(self) -> None:
-        """Take the refusal of the change under way: what we hold is what the server took (RFC 3261 14.1)."""
-        self.current = None
-        if self.ours is not None and not self._wishes:
+    def conclude(self, outcome: ChangeOutcome) -> tuple[ChangeConcluded, ...]:
+        """End the change under way; one that was refused leaves held what the server took (RFC 3261 14.1)."""
+        concluded, self.current = self.current, None
+        if concluded is None:
+            return ()
+        self.last_change = outcome
+        if not outcome.taken and self.ours is not None and not self._wishes:
             self.paused = {
                 line.label for line in self.ours.media if line.label is not None and line.direction == "inactive"
             } & self.paused
+        return (ChangeConcluded(change=concluded.number, outcome=outcome),)
+
+    def abandon(self) -> tuple[ChangeConcluded, ...]:
+        """Give up every change that is not answered yet, in order: the call is over."""
+        outcome = ChangeOutcome(status=481, reason="the call has ended", local=True)
+        given_up: tuple[ChangeConcluded, ...] = ()
+        while self.current is not None or self.next_wish() is not None:
+            given_up += self.conclude(outcome)
+        return given_up
 
     @property
     def waiting(self) -> int:

@@ -372,7 +372,7 @@ class SessionExchanges(ABC):
             message = f"{len(ours.media)} media lines offered, {len(theirs.media)} answered"
             self._note_finding(finding("sdp-answer-line-count", "answer", message), now)
             return
-        changed = plan.lines != self._answered.plan.lines
+        changed = plan.accepted != self._answered.plan.accepted
         self.account.offer_answered(theirs, plan, ours, now=now)
         answered = self._answered = Answered(offer=theirs, plan=plan, answer=ours)
         self._drop_exchange(answered)

@@ -312,7 +312,9 @@ def _line_plan(offer: SessionDescription, answer: SessionDescription, index: int
     # What was offered tells the parameters: they are the sender's.
     formats = tuple(known[number] for number in answered.payload_types if number in known) if accepted else ()
     rtp, rtcp = media_addresses(offer, offered, rtcp_mux=rtcp_mux, allow_loopback=True) if accepted else (None, None)
-    receives = answer.direction_of(answered) in {"recvonly", "sendrecv"}
+    # Media comes only where both say so: a client that answers an offer of ours may hold what we want.
+    sends = offer.direction_of(offered) in {"sendonly", "sendrecv"}
+    receives = sends and answer.direction_of(answered) in {"recvonly", "sendrecv"}
     return LinePlan(
         index=index,
         accepted=accepted,

@@ -208,8 +208,7 @@ class CallTable:
                         self._stack.outbox.put(CallAnswered(usage=usage.id, response=arrival.response))
                 case usages.Refused():
                     if arrival is not None:
-                        refused = CallRefused(usage=usage.id, status=arrival.status, reason=arrival.reason)
-                        self._stack.outbox.put(refused)
+                        self._stack.outbox.put(_refusal(usage.id, arrival))
                 case usages.Ended(reason=reason):
                     self.drop_offer(call, now=now)
                     reason = call.end_reason if call.end_reason and reason == "local-bye" else reason
@@ -265,6 +264,7 @@ class CallTable:
                 request=None,
                 status=491,
                 reason="the peer's offer came first",
+                local=True,
             )
             self._stack.outbox.put(refused)
 
@@ -311,3 +311,10 @@ class CallTable:
             usage.ack = self._stack.sender.ack(
                 usage.dialog, sequence=sequence, again=usage.ack, owner=usage.id, now=now
             )
+
+
+def _refusal(usage: UsageId, arrival: ResponseArrived) -> CallRefused:
+    """Tell of a failed INVITE; a 2xx that cannot be used has a status of ours."""
+    response = arrival.response
+    local = response is None or response.status != arrival.status
+    return CallRefused(usage=usage, status=arrival.status, reason=arrival.reason, local=local)

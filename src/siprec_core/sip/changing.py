@@ -49,7 +49,7 @@ class ChangingSide:
     ) -> ChangeId:
         """Send a request within a call, or queue it; raises LocalProtocolError when the call does not stand."""
         call = self._calls.get(usage)
-        if call is None or call.usage.is_over or call.usage.dialog is None:
+        if call is None or not self.stands(usage):
             raise LocalProtocolError("there is no such call to change")
         if len(call.waiting) >= _MOST_WAITING:
             raise LocalProtocolError("too many changes of this call wait for their answers")
@@ -58,6 +58,11 @@ class ChangingSide:
         call.waiting.append(change)
         self._advance(call, now)
         return change.id
+
+    def stands(self, usage: UsageId) -> bool:
+        """Tell whether a call has a dialog and is not over."""
+        call = self._calls.get(usage)
+        return call is not None and not call.usage.is_over and call.usage.dialog is not None
 
     def allows(self, usage: UsageId, method: str) -> bool:
         """Tell whether the peer's latest Allow lists a method (RFC 3311 section 5.1)."""
@@ -237,6 +242,7 @@ class ChangingSide:
             request=arrival.outgoing.request,
             status=arrival.status,
             reason=arrival.reason,
+            local=arrival.response is None,
         )
         self._stack.outbox.put(refused)
         if arrival.status in (408, 481):

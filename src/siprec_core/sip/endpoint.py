@@ -179,6 +179,10 @@ class SipEndpoint:
             now=now,
         )
 
+    def stands(self, usage: UsageId) -> bool:
+        """Tell whether a call has a dialog and is not over, so that it can be changed."""
+        return self._changing.stands(usage)
+
     def allows(self, usage: UsageId, method: str) -> bool:
         """Tell whether the peer's latest Allow lists a method."""
         return self._changing.allows(usage, method)

@@ -115,6 +115,8 @@ class ChangeRefused:
     """None when it was never sent: the peer's own offer came first (491)."""
     status: int
     reason: str
+    local: bool
+    """As in `CallRefused`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,8 @@ class CallRefused:
     usage: UsageId
     status: int
     reason: str
+    local: bool
+    """True when no response of the peer's says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.reader import read_metadata
+from siprec_core.recording.call import ChangeOutcome
+from siprec_core.recording.call_events import ChangeConcluded
 from siprec_core.recording.client_state import ClientState, Wish
 from tests.core.messages import METADATA, OFFER
 from tests.core.recording.test_hold import ANSWER, description, directions
@@ -84,9 +86,31 @@ def test_a_refusal_takes_a_hold_back(state: ClientState) -> None:
     state.paused.add("1")
     state.want(Wish())
     state.next_wish()
-    state.refused()
+    outcome = ChangeOutcome(status=488, reason="Not Acceptable Here")
+    assert state.conclude(outcome) == (ChangeConcluded(change=0, outcome=outcome),)
     assert state.paused == set()
     assert state.waiting == 0
+    assert state.last_change == outcome
+    assert state.conclude(outcome) == (), "nothing was under way"
+
+
+def test_the_end_of_a_call_gives_up_the_change_under_way_and_those_that_wait(state: ClientState) -> None:
+    numbers = [state.want_own(), state.want_own(b"<x/>"), state.want_own()]
+    state.next_wish()
+    given_up = state.abandon()
+    assert [each.change for each in given_up] == numbers == [1, 2, 3]
+    assert {(each.outcome.status, each.outcome.local, each.outcome.taken) for each in given_up} == {(481, True, False)}
+    assert state.waiting == 0
+    assert state.abandon() == ()
+
+
+def test_a_number_is_given_only_to_what_waits(state: ClientState) -> None:
+    for _ in range(32):
+        last = state.want_own()
+    with pytest.raises(LocalProtocolError):
+        state.want_own()
+    state.next_wish()
+    assert state.want_own() == last + 1
 
 
 def test_the_snapshot_is_everything_that_was_told(state: ClientState) -> None:

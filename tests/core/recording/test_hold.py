@@ -65,6 +65,14 @@ def test_the_answer_of_a_client_becomes_a_plan_and_keeps_our_labels() -> None:
     assert [line.direction for line in held(plan).lines] == ["inactive", "inactive"]
 
 
+def test_a_client_may_hold_what_we_want() -> None:
+    """Media that the answerer does not send does not come (RFC 3264 section 6.1)."""
+    theirs = description(OFFER.replace("a=sendonly", "a=inactive", 1))
+    plan = plan_of_counterpart(description(ANSWER), theirs)
+    assert plan is not None
+    assert [line.direction for line in plan.lines] == ["inactive", "recvonly"]
+
+
 def test_an_answer_with_other_lines_is_none() -> None:
     one = description(OFFER.partition("m=audio 41002")[0])
     assert plan_of_counterpart(description(ANSWER), one) is None

@@ -60,6 +60,7 @@ def test_an_update_needs_no_ack_and_one_change_waits_for_the_other(agent: Agent)
     """3261-14.1-a, 3311-5.2-a."""
     usage, _ = agent.established(invite(extra=[UPDATE_ALLOWED]))
     assert agent.endpoint.allows(usage, "UPDATE")
+    assert agent.endpoint.stands(usage)
     first = change(agent, usage, description="", method=None)
     assert first.startswith(b"UPDATE ")
     assert change(agent, usage) == b""

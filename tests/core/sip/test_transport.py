@@ -15,6 +15,7 @@ from siprec_core.sip.transport import (
     Received,
     Refused,
     SendFailed,
+    SentLate,
     TransportLayer,
     TransportOutput,
     mark_top_via,
@@ -291,6 +292,23 @@ def test_messages_wait_in_order_for_a_connection_that_opens_once(layer: Transpor
     layer.flow_opened(flow, now=0.0)
     layer.flow_opened(flow, now=0.0)
     assert drain(layer) == [SendStream(flow=flow, data=b"%d" % number) for number in range(3)]
+
+
+def test_what_waited_for_a_connection_is_told_with_its_owner(layer: TransportLayer) -> None:
+    layer.send_request(b"1", HOP, local=LOCAL, token="t1", owner=7)
+    layer.send_response(b"2", via=Via.parse("SIP/2.0/TCP 192.0.2.2:5070;branch=z9hG4bK1"), flow=stream(), owner=8)
+    layer.send_request(b"3", HOP, local=LOCAL, token="")
+    (opened,) = drain(layer)
+    assert isinstance(opened, OpenFlow)
+    flow = Flow(Transport.TCP, LOCAL, REMOTE, opened.id)
+    layer.flow_opened(flow, now=0.0)
+    assert drain(layer) == [
+        SendStream(flow=flow, data=b"1"),
+        SentLate(owner=7, data=b"1", flow=flow),
+        SendStream(flow=flow, data=b"2"),
+        SentLate(owner=8, data=b"2", flow=flow),
+        SendStream(flow=flow, data=b"3"),
+    ]
 
 
 def test_a_failed_opening_fails_every_token_and_can_be_tried_again(layer: TransportLayer) -> None:
