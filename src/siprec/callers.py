@@ -66,8 +66,10 @@ class CallOutcome:
     """What a call showed."""
 
     target: str
-    transport: str
-    remote: Address
+    transport: str | None = None
+    """Over what the INVITE went last; None when no server was found."""
+    remote: Address | None = None
+    """Where it went."""
     started: float
     """When it began, on the monotonic clock."""
     status: int = 0
@@ -86,7 +88,8 @@ class CallOutcome:
     @property
     def unreachable(self) -> bool:
         """True when nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
-        return self.timed_out or self.status == 408 or (self.status == 503 and "transport failed" in self.reason)
+        unsent = self.remote is None or "transport failed" in self.reason
+        return self.timed_out or self.status == 408 or (self.status == 503 and unsent)
 
     @property
     def good(self) -> bool:
@@ -197,6 +200,7 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
             ended = call.stop(timeout=_CLOSING_SECONDS)
             _ended(outcome, plan, call.progress, ended)
         watch.cancel()
+        _attempted(outcome, call.progress)
         call.progress.close()
     return outcome
 
@@ -233,6 +237,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
             outcome.timed_out = True
             with anyio.move_on_after(_CANCEL_SECONDS):
                 await call.stop()
+        _attempted(outcome, call.progress)
         call.progress.close()
     return outcome
 
@@ -241,8 +246,12 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
 
 
 def _begin(plan: CallPlan) -> CallOutcome:
-    hop = plan.spec.hop
-    return CallOutcome(target=plan.target, transport=hop.transport.value, remote=hop.remote, started=time.monotonic())
+    return CallOutcome(target=plan.target, started=time.monotonic())
+
+
+def _attempted(outcome: CallOutcome, progress: CallProgress) -> None:
+    if progress.hop is not None:
+        outcome.transport, outcome.remote = progress.hop.transport.value, progress.hop.remote
 
 
 def _refused(outcome: CallOutcome, status: int, reason: str) -> None:

@@ -15,6 +15,7 @@ from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
     RecordingAnswered,
+    RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
 )
@@ -324,6 +325,8 @@ def log_event(event: Event) -> None:
 def log_call_event(event: CallEvent) -> None:
     """Write an event of a recording client to the logger `siprec`, one line."""
     match event:
+        case RecordingAttempted():
+            level, text = logging.INFO, f"calling {event.hop.remote} over {event.hop.transport.value}"
         case RecordingAnswered():
             level, text = logging.INFO, f"answered, streams {', '.join(event.labels)}"
         case RecordingRefused():
