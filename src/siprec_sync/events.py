@@ -330,7 +330,8 @@ def log_call_event(event: CallEvent) -> None:
         case RecordingAnswered():
             level, text = logging.INFO, f"answered, streams {', '.join(event.labels)}"
         case RecordingRefused():
-            level, text = logging.WARNING, f"refused: {event.status} {event.reason}"
+            # Whoever waits for the answer is told by an exception.
+            level, text = logging.INFO, f"refused: {event.status} {event.reason}"
         case AudioFinished():
             level, text = logging.DEBUG, f"stream {event.label}: {event.packets} packets sent"
         case RecordingEnded():
