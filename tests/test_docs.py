@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -97,6 +98,19 @@ def same_output(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, re.sub(r"[ \t]+$", "", printed, flags=re.MULTILINE).strip("\n"), re.DOTALL) is not None
 
 
+def _free_port() -> int:
+    """Give a port that is free for UDP and TCP."""
+    while True:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            try:
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 @dataclass
 class Session:
     """One document's commands in one folder."""
@@ -168,10 +182,13 @@ class Session:
     def serve(self, command: str) -> None:
         """Start a server on free ports and wait until it listens."""
         shown = [(match["scheme"], int(match["port"])) for match in _BIND.finditer(command)]
-        command = _BIND.sub(r"\g<scheme>://127.0.0.1:0", command)
+        # What is one port for several transports in the document is one in truth: clients go from one to the other.
+        free = {port: _free_port() for _, port in shown}
+        command = _BIND.sub(lambda bind: f"{bind['scheme']}://127.0.0.1:{free[int(bind['port'])]}", command)
         if not shown:
             shown = [("udp", 5060), ("tcp", 5060)]
-            command += " -b udp://127.0.0.1:0 -b tcp://127.0.0.1:0"
+            port = _free_port()
+            command += f" -b udp://127.0.0.1:{port} -b tcp://127.0.0.1:{port}"
         ready = self.folder / f"ready-{len(self.servers)}.json"
         command = f"exec {command} --ready-file {ready.name}"
         server = subprocess.Popen(

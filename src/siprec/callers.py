@@ -64,8 +64,10 @@ class CallOutcome:
     """What a call showed."""
 
     target: str
-    transport: str
-    remote: Address
+    transport: str | None = None
+    """Over what the INVITE went last; None when no server was found."""
+    remote: Address | None = None
+    """Where it went."""
     started: float
     """When it began, on the monotonic clock."""
     status: int = 0
@@ -189,6 +191,7 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
             call.wait_sent()
             ended = call.stop(timeout=_CLOSING_SECONDS)
             _ended(outcome, plan, call.progress, ended)
+        _attempted(outcome, call.progress)
         call.close()
     return outcome
 
@@ -214,6 +217,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
             outcome.unreachable = True
             with anyio.move_on_after(_CANCEL_SECONDS):
                 await call.stop()
+        _attempted(outcome, call.progress)
         call.close()
     return outcome
 
@@ -222,8 +226,12 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
 
 
 def _begin(plan: CallPlan) -> CallOutcome:
-    hop = plan.spec.hop
-    return CallOutcome(target=plan.target, transport=hop.transport.value, remote=hop.remote, started=time.monotonic())
+    return CallOutcome(target=plan.target, started=time.monotonic())
+
+
+def _attempted(outcome: CallOutcome, progress: CallProgress) -> None:
+    if progress.hop is not None:
+        outcome.transport, outcome.remote = progress.hop.transport.value, progress.hop.remote
 
 
 def _refused(outcome: CallOutcome, error: CallRefusedError) -> None:

@@ -10,15 +10,15 @@ from siprec.callers import CallOutcome, CallPlan, is_kept, make_call
 from siprec.command_inspect import write_json
 from siprec.options import add_worker, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit, unreadable
-from siprec.targets import read_target, resolve
+from siprec.targets import may_need_tls, read_target
 from siprec.terminal import clean, finding_line, styled, table, write_text
 from siprec.tones import frequency_of, tone
 from siprec_core.containers.wav import read_wav
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.recording.call import CallSpec, StreamSpec
+from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Address, Transport
+from siprec_core.types import Address
 from siprec_sync.tls import TlsFiles, client_context
 
 SAMPLE_RATE = 8_000
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def print_report(outcome: CallOutcome) -> None:
     """Print what a call showed, for people."""
-    if not outcome.status:
+    if not outcome.status or outcome.remote is None:
         return
     server = f", {clean(outcome.server)}" if outcome.server else ""
     style = "green" if outcome.streams else "red"
@@ -117,6 +117,8 @@ def offered_streams(labels: Sequence[str]) -> tuple[StreamSpec, ...]:
 
 def _unreachable(outcome: CallOutcome) -> str:
     why = "no answer" if outcome.status in (0, 408) else clean(outcome.reason)
+    if outcome.remote is None:
+        return why if outcome.status else f"{outcome.target} cannot be reached: {why}"
     return f"{outcome.target}: {outcome.remote} over {outcome.transport} cannot be reached: {why}"
 
 
@@ -128,20 +130,21 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
         raise CommandError(f"--from {arguments.from_uri!r}: {error.message}") from error
     labels = _labels(arguments)
     audio = _audio(arguments, len(labels))
-    hop = resolve(uri)
+    tls = _tls(arguments, uri)
     return CallPlan(
         target=arguments.target,
         spec=CallSpec(
             uri=str(uri),
-            hop=hop,
             local=Address("", 0),
             streams=offered_streams(labels),
             from_uri=arguments.from_uri,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
         ),
         audio=audio,
-        tls=_tls(arguments, hop.transport),
+        tls=tls,
         timeout_seconds=arguments.timeout,
+        # Whoever names a transport gets that one; else what is too large for UDP goes over TCP (RFC 3261 18.1.1).
+        config=ClientConfig(large_over_tcp="transport" not in uri.parameters),
     )
 
 
@@ -189,10 +192,10 @@ def _read(path: Path) -> bytes:
         raise unreadable(path, error) from error
 
 
-def _tls(arguments: argparse.Namespace, transport: Transport) -> TlsFiles | SSLContext | None:
-    if transport is not Transport.TLS:
+def _tls(arguments: argparse.Namespace, uri: SipUri) -> TlsFiles | SSLContext | None:
+    if not may_need_tls(uri):
         if arguments.tls_ca or arguments.tls_insecure:
-            raise CommandError(f"--tls-ca and --tls-insecure are for TLS, and the call goes over {transport.value}")
+            raise CommandError(f"--tls-ca and --tls-insecure are for TLS, and {arguments.target} is called without it")
         return None
     if arguments.tls_insecure:
         return client_context(verify=False)

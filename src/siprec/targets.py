@@ -1,11 +1,12 @@
-"""Where a call goes: TARGET of the command line to a Request-URI and a numeric address."""
+"""Where a call goes: TARGET of the command line to a Request-URI."""
 
 import re
 
-from siprec.outcome import CommandError, Exit
+from siprec.outcome import CommandError
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.sip.transport import Hop
+from siprec_core.sip.names import numeric_host
 from siprec_core.sip.uri import SipUri
+from siprec_core.types import Transport
 
 _SCHEME = re.compile(r"sips?:", re.IGNORECASE)
 
@@ -24,11 +25,8 @@ def read_target(text: str) -> SipUri:
     return uri
 
 
-def resolve(uri: SipUri) -> Hop:
-    """Find the first place to send to by the rules of RFC 3263. Raises CommandError (69) when there is none."""
-    from siprec_sync.resolver import LocationError, locate
-
-    try:
-        return locate(uri).hops[0]
-    except LocationError as error:
-        raise CommandError(str(error), Exit.UNREACHABLE) from error
+def may_need_tls(uri: SipUri) -> bool:
+    """Tell whether a call to `uri` goes over TLS, or may do so because the DNS decides it (RFC 3263 section 4.1)."""
+    if "transport" in uri.parameters or uri.scheme == "sips":
+        return uri.transport is Transport.TLS
+    return uri.port is None and numeric_host(uri.host) is None

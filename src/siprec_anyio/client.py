@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
+from anyio import to_thread
 from siprec_anyio.driver import Driver, running
 from siprec_anyio.waiting import Bell
 from siprec_core.client import RecordingClient
@@ -13,9 +14,10 @@ from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
-from siprec_sync.calls import CallFacade, CallProgress, prepare_call
+from siprec_sync.calls import CallFacade, CallProgress, local_hosts, prepare_call
 from siprec_sync.events import EventHub
 from siprec_sync.facade import ResultT
+from siprec_sync.resolver import Resolver
 from siprec_sync.tls import TlsFiles
 
 _CLOSING_SECONDS = 40.0
@@ -122,12 +124,19 @@ async def connect(
     tls: TlsFiles | ssl.SSLContext | None = None,
     settings: DriverSettings | None = None,
 ) -> AsyncIterator[Call]:
-    """Carry a recording call to `call.hop` during the block; the INVITE leaves at its beginning.
+    """Carry a recording call to `call.hop`, or without that to the servers of `call.uri`, one after the other.
 
-    In `call.local` an empty host takes the address from which the server is reached, port 0 any free port. Raises
-    ConfigurationError when the local address or a TLS file cannot be used.
+    The INVITE leaves at the beginning of the block. In `call.local` an empty host takes the address from which the
+    server is reached, which may have to wait for the DNS; port 0 takes any free port. Raises ConfigurationError when
+    the local address or a TLS file cannot be used.
     """
-    client, spec, assembly, hub = prepare_call(call, config=config or ClientConfig(), tls=tls, settings=settings)
+    config = config or ClientConfig()
+    resolver = Resolver(None if settings is None else settings.lookup)
+    find_hosts = partial(local_hosts, call, resolver=resolver, limits=config.limits)
+    hosts = find_hosts() if call.hop is not None else await to_thread.run_sync(find_hosts, abandon_on_cancel=True)
+    client, spec, assembly, hub = prepare_call(
+        call, hosts, config=config, tls=tls, settings=settings, resolver=resolver
+    )
     driver = Driver(assembly)
     recording = Call(client, spec, assembly, hub, driver)
     async with running(driver):

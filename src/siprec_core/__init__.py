@@ -25,6 +25,7 @@ from siprec_core.recording.call_events import (
     CallEvent,
     ChangeConcluded,
     RecordingAnswered,
+    RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
 )
@@ -37,6 +38,7 @@ from siprec_core.recording.commands import (
     OpenFlow,
     OpenSink,
     RenderRecording,
+    Resolve,
     SendDatagram,
     SendMedia,
     SendStream,
@@ -65,6 +67,7 @@ from siprec_core.sip.framing import KeepAlive, MessageFramer
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Malformed, Request, Response
 from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body, write_multipart
+from siprec_core.sip.names import AddressRecord, DnsAnswer, LookupFailure, NaptrRecord, QueryId, RecordType, SrvRecord
 from siprec_core.sip.parser import parse_datagram
 from siprec_core.sip.transport import Hop
 from siprec_core.types import (
@@ -73,6 +76,7 @@ from siprec_core.types import (
     DatagramBatch,
     Flow,
     FlowId,
+    Listening,
     MediaId,
     SessionId,
     SinkId,
@@ -102,6 +106,7 @@ __all__ = [
     "OpenFlow",
     "OpenSink",
     "RenderRecording",
+    "Resolve",
     "SendDatagram",
     "SendMedia",
     "SendStream",
@@ -123,19 +128,28 @@ __all__ = [
     "AudioFinished",
     "CallEvent",
     "RecordingAnswered",
+    "RecordingAttempted",
     "RecordingEnded",
     "RecordingRefused",
     # values and seams
     "Address",
+    "AddressRecord",
     "Component",
     "DatagramBatch",
+    "DnsAnswer",
     "Entropy",
     "Flow",
     "FlowId",
     "Limits",
+    "Listening",
+    "LookupFailure",
     "MediaId",
+    "NaptrRecord",
+    "QueryId",
+    "RecordType",
     "SessionId",
     "SinkId",
+    "SrvRecord",
     "TimeBase",
     "Transport",
     # findings and errors

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
 from siprec_core.entropy import Entropy, Ids
-from siprec_core.errors import LocalProtocolError
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.metadata.draft_writer import write_document
@@ -17,6 +17,7 @@ from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, ad
 from siprec_core.recording.call_events import (
     CallEvent,
     RecordingAnswered,
+    RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
 )
@@ -34,6 +35,7 @@ from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
     AckReceived,
     CallAnswered,
+    CallAttempted,
     CallChanged,
     CallEnded,
     CallGone,
@@ -50,8 +52,10 @@ from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import BodyPart, write_multipart
+from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.sip.session_timer import TimerPolicy
 from siprec_core.sip.uas import Refusal
+from siprec_core.sip.uri import SipUri
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId
 
 ClientOutput: TypeAlias = Command | CallEvent
@@ -114,7 +118,7 @@ class RecordingClient:
         """Begin the call: take ports, then send the INVITE.
 
         Raises LocalProtocolError when the client was started or stopped before, when there is no stream or two have the
-        same label, or when no media port is free.
+        same label, when servers are to be located and the URI is no SIP URI, or when no media port is free.
         """
         if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
@@ -122,8 +126,10 @@ class RecordingClient:
             raise LocalProtocolError("a recording needs at least one stream")
         if len({stream.label for stream in spec.streams}) < len(spec.streams):
             raise LocalProtocolError("each stream needs a label of its own")
+        _check_uri(spec)
         del now
         self._spec = spec
+        self._endpoint.listen(spec.listening)
         host = self.config.media_host or spec.local.host
         self._lines = MediaLines(self._resources, host=host)
         for index in range(len(spec.streams)):
@@ -213,6 +219,11 @@ class RecordingClient:
         self._endpoint.flow_failed(flow, error, now=now)
         self._drain_endpoint(now)
 
+    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
+        """Take the answer to a `Resolve`: records, or why there are none."""
+        self._endpoint.host_resolved(query, answer, now=now)
+        self._drain_endpoint(now)
+
     def media_bound(self, media: MediaId, *, now: float) -> None:
         """Take the success of a `BindMedia`; after the last one the INVITE leaves."""
         line = None if self._lines is None else self._lines.by_media(media)
@@ -248,11 +259,7 @@ class RecordingClient:
 
     def _invite(self, now: float) -> None:
         spec, lines = self._call()
-        offered = [
-            OfferedStream(label=stream.label, formats=stream.formats, port=line.port, ptime=stream.ptime)
-            for index, stream in enumerate(spec.streams)
-            if (line := lines.get(index)) is not None
-        ]
+        offered = _offered_streams(spec, lines)
         address = self.config.advertise or self.config.media_host or spec.local.host
         self._offer = build_offer(offered, address=address, session_id=self._ids.sdp_session())
         boundary = self._ids.boundary()
@@ -262,9 +269,8 @@ class RecordingClient:
         self._metadata, self._state.dialect = told, spec.dialect
         body = write_multipart(_body_parts(self._offer, told), boundary=boundary)
         invite = Request("INVITE", spec.uri, headers, body)
-        self._usage = self._endpoint.call(
-            invite, spec.hop, local=spec.local, description=self._offer.to_bytes(), now=now
-        )
+        offer = self._offer.to_bytes()
+        self._usage = self._endpoint.call(invite, spec.hop, local=spec.local, description=offer, now=now)
         self._drain_endpoint(now)
 
     def _drain_endpoint(self, now: float) -> None:
@@ -284,6 +290,8 @@ class RecordingClient:
 
     def _tell_call(self, event: EndpointEvent, now: float) -> None:
         match event:
+            case CallAttempted(hop=hop):
+                self._outbox.put(RecordingAttempted(hop=hop))
             case CallAnswered(response=response):
                 self._answered(response, now)
             case CallRefused(status=status, reason=reason, local=local):
@@ -455,6 +463,22 @@ class RecordingClient:
         if self._spec is None or self._lines is None:
             raise LocalProtocolError("the client was not started")
         return self._spec, self._lines
+
+
+def _check_uri(spec: CallSpec) -> None:
+    try:
+        SipUri.parse(spec.uri)
+    except RemoteProtocolError as error:
+        if spec.hop is None:
+            raise LocalProtocolError(f"servers of {spec.uri!r} cannot be located: {error.message}") from error
+
+
+def _offered_streams(spec: CallSpec, lines: MediaLines) -> list[OfferedStream]:
+    return [
+        OfferedStream(label=stream.label, formats=stream.formats, port=line.port, ptime=stream.ptime)
+        for index, stream in enumerate(spec.streams)
+        if (line := lines.get(index)) is not None
+    ]
 
 
 def _invite_headers(spec: CallSpec, ids: Ids) -> Headers:

@@ -13,6 +13,7 @@ from siprec_core.findings import Severity
 from siprec_core.machine import earliest
 from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.session import RecordingSession
+from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.sip.uas import Refusal
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, Transport
 
@@ -84,6 +85,11 @@ class RecordingServer(SessionRouter):
     def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
         """Take the failure of a connection, or of opening one. Dialogs outlive it."""
         self._endpoint.flow_failed(flow, error, now=now)
+        self._drain_endpoint(now)
+
+    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
+        """Take the answer to a `Resolve`: records, or why there are none."""
+        self._endpoint.host_resolved(query, answer, now=now)
         self._drain_endpoint(now)
 
     # media

@@ -60,6 +60,14 @@ class Flow:
     """Set for connections, None for datagrams."""
 
 
+class Listening(NamedTuple):
+    """Where an endpoint takes messages over one transport: what its Via and Contact name."""
+
+    transport: Transport
+    address: Address
+    """Numeric, never a wildcard."""
+
+
 class Component(Enum):
     """The two halves of a media port pair (RFC 3550 section 11)."""
 

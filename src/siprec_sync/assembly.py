@@ -14,6 +14,7 @@ from siprec_sync.events import EventHub
 from siprec_sync.listeners import Bind, Listener, open_listeners
 from siprec_sync.media import RECEIVE_BUFFER_SIZE, MediaSockets
 from siprec_sync.pump import TICK_SECONDS, Core, EventT, Pump, Storage
+from siprec_sync.resolver import Lookup, Resolver
 from siprec_sync.signalling import StreamSettings
 from siprec_sync.tls import TlsFiles, client_context, server_context
 
@@ -26,6 +27,8 @@ class DriverSettings:
     tick_seconds: float = TICK_SECONDS
     media_buffer_size: int = RECEIVE_BUFFER_SIZE
     """Receive buffer asked for each media socket, octets."""
+    lookup: Lookup | None = None
+    """Looks up names in place of the system and dnspython. It may block; several threads call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,12 @@ def assemble(
     limits: Limits,
     tls: TlsFiles | ssl.SSLContext | None = None,
     settings: DriverSettings | None = None,
+    resolver: Resolver | None = None,
 ) -> Assembly[EventT]:
     """Open the listeners, start the sinks, and tie all to `core`.
 
-    `tls` serves `tls://` listeners, and connections of ours as far as it is `TlsFiles`. Raises ConfigurationError, and
-    has then closed what it opened.
+    `tls` serves `tls://` listeners, and connections of ours as far as it is `TlsFiles`. `resolver` is one that has been
+    in use, with what it remembers. Raises ConfigurationError, and has then closed what it opened.
     """
     settings = settings or DriverSettings()
     wanted = [bind if isinstance(bind, Bind) else Bind.parse(bind) for bind in binds]
@@ -64,6 +68,7 @@ def assemble(
         limits=limits,
         streams=streams,
         media=media,
+        resolver=resolver or Resolver(settings.lookup),
         tick_seconds=settings.tick_seconds,
     )
     try:

@@ -3,13 +3,14 @@
 import os
 import ssl
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
 
 from siprec_core.client import RecordingClient
-from siprec_core.errors import ConfigurationError, SiprecError
+from siprec_core.errors import ConfigurationError, RemoteProtocolError, SiprecError
+from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import (
@@ -17,14 +18,18 @@ from siprec_core.recording.call_events import (
     CallEvent,
     ChangeConcluded,
     RecordingAnswered,
+    RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
 )
-from siprec_core.types import Address, Transport
+from siprec_core.sip.transport import Hop
+from siprec_core.sip.uri import SipUri
+from siprec_core.types import Address, Listening, Transport
 from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
 from siprec_sync.events import EventHub, log_call_event
 from siprec_sync.facade import Facade
 from siprec_sync.listeners import Bind, local_host_towards, reason_of
+from siprec_sync.resolver import LocationError, Resolver, locate
 from siprec_sync.tls import TlsFiles
 
 
@@ -54,6 +59,8 @@ class CallProgress:
         self._notify = notify
         self.closed = False
         """True when no event will follow."""
+        self.hop: Hop | None = None
+        """Where the INVITE went last, None while no server is found."""
         self.answered: RecordingAnswered | None = None
         self.refused: RecordingRefused | None = None
         self.ended: RecordingEnded | None = None
@@ -67,6 +74,8 @@ class CallProgress:
     def put(self, event: CallEvent) -> None:
         """Take an event."""
         match event:
+            case RecordingAttempted():
+                self.hop = event.hop
             case RecordingAnswered():
                 self.answered = event
             case RecordingRefused():
@@ -197,29 +206,78 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
         return self.request(lambda core, now: self._progress.expect(core.update_metadata(document, now=now)))
 
 
+def local_hosts(call: CallSpec, *, resolver: Resolver, limits: Limits) -> tuple[str, ...]:
+    """Tell from which of our addresses the servers of a call are reached: one of each family, the first server's first.
+
+    Waits for the DNS when the call has no `hop`; what `resolver` learns serves the call itself. Raises
+    ConfigurationError when there is no way to any server.
+    """
+    if call.local.host:
+        return (call.local.host,)
+    hops: tuple[Hop, ...]
+    if call.hop is not None:
+        hops = (call.hop,)
+    else:
+        try:
+            hops = locate(SipUri.parse(call.uri), resolver=resolver, limits=limits).hops
+        except (LocationError, RemoteProtocolError):
+            return ("127.0.0.1",)  # the call itself will tell why it leads nowhere
+    found: dict[bool, str] = {}
+    failures: list[ConfigurationError] = []
+    for hop in hops:
+        try:
+            found.setdefault(":" in hop.remote.host, _host_towards(hop.remote))
+        except ConfigurationError as error:
+            failures.append(error)
+    if not found:
+        raise failures[0]
+    return tuple(found.values())
+
+
 def prepare_call(
     call: CallSpec,
+    hosts: Sequence[str],
     *,
     config: ClientConfig,
     tls: TlsFiles | ssl.SSLContext | None,
     settings: DriverSettings | None,
+    resolver: Resolver,
 ) -> tuple[RecordingClient, CallSpec, Assembly[CallEvent], EventHub[CallEvent]]:
-    """Open what a call needs; give the call with the address that was really bound.
+    """Open what a call needs at `hosts`, our addresses; give the call with the addresses that were really bound.
 
-    Raises ConfigurationError when the local address cannot be used.
+    Raises ConfigurationError when an address cannot be used.
     """
-    host = call.local.host or _host_towards(call.hop.remote)
     client = RecordingClient(config, time_base=read_clocks(), entropy=os.urandom)
     hub = EventHub[CallEvent](log_call_event)
-    secure = call.hop.transport is Transport.TLS
-    listens = not secure or (isinstance(tls, TlsFiles) and tls.certificate is not None)
     # The server may send its BYE over a connection of its own, so we listen for connections too (RFC 3261 section 18).
-    binds = [Bind(call.hop.transport, host, call.local.port)] if listens else []
+    certified = isinstance(tls, TlsFiles) and tls.certificate is not None
+    transports = [each for each in _transports(call, config) if certified or each is not Transport.TLS]
+    binds = [Bind(transport, host, call.local.port) for transport in transports for host in hosts]
     if isinstance(tls, ssl.SSLContext):
         settings, tls = _with_client_context(settings, tls), None
-    assembly = assemble(client, binds, hub=hub, storage=None, limits=config.limits, tls=tls, settings=settings)
-    port = assembly.listeners[0].address.port if listens else call.local.port or Transport.TLS.default_port
-    return client, replace(call, local=Address(host, port)), assembly, hub
+    assembly = assemble(
+        client, binds, hub=hub, storage=None, limits=config.limits, tls=tls, settings=settings, resolver=resolver
+    )
+    listening = tuple(Listening(each.transport, each.address) for each in assembly.listeners)
+    unheard = Address(hosts[0], call.local.port or Transport.TLS.default_port)
+    local = listening[0].address if listening else unheard
+    return client, replace(call, local=local, listening=listening), assembly, hub
+
+
+def _transports(call: CallSpec, config: ClientConfig) -> tuple[Transport, ...]:
+    """Tell over which transports requests of a call may go, and its server's come."""
+    if call.hop is not None:
+        chosen: Transport | None = call.hop.transport
+    else:
+        try:
+            chosen = SipUri.parse(call.uri).transport
+        except RemoteProtocolError:
+            chosen = None
+    if chosen is None:
+        return tuple(Transport)
+    if chosen is Transport.UDP and config.large_over_tcp:
+        return (Transport.UDP, Transport.TCP)
+    return (chosen,)
 
 
 def _with_client_context(settings: DriverSettings | None, context: ssl.SSLContext) -> DriverSettings:

@@ -11,10 +11,11 @@ from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
-from siprec_sync.calls import CallFacade, CallProgress, prepare_call
+from siprec_sync.calls import CallFacade, CallProgress, local_hosts, prepare_call
 from siprec_sync.driver import Driver
 from siprec_sync.events import EventHub
 from siprec_sync.facade import ResultT
+from siprec_sync.resolver import Resolver
 from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import Bell
 
@@ -133,9 +134,13 @@ def connect(
     tls: TlsFiles | ssl.SSLContext | None = None,
     settings: DriverSettings | None = None,
 ) -> Call:
-    """Prepare a recording call to `call.hop`; the INVITE leaves when the `with` block begins.
+    """Prepare a recording call to `call.hop`, or without that to the servers of `call.uri`, one after the other.
 
-    In `call.local` an empty host takes the address from which the server is reached, port 0 any free port. Raises
-    ConfigurationError when the local address or a TLS file cannot be used.
+    The INVITE leaves when the `with` block begins. In `call.local` an empty host takes the address from which the
+    server is reached, which may have to wait for the DNS; port 0 takes any free port. Raises ConfigurationError when
+    the local address or a TLS file cannot be used.
     """
-    return Call(*prepare_call(call, config=config or ClientConfig(), tls=tls, settings=settings))
+    config = config or ClientConfig()
+    resolver = Resolver(None if settings is None else settings.lookup)
+    hosts = local_hosts(call, resolver=resolver, limits=config.limits)
+    return Call(*prepare_call(call, hosts, config=config, tls=tls, settings=settings, resolver=resolver))

@@ -16,6 +16,7 @@ from siprec_core.recording.call_events import (
     CallEvent,
     ChangeConcluded,
     RecordingAnswered,
+    RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
 )
@@ -325,10 +326,13 @@ def log_event(event: Event) -> None:
 def log_call_event(event: CallEvent) -> None:
     """Write an event of a recording client to the logger `siprec`, one line."""
     match event:
+        case RecordingAttempted():
+            level, text = logging.INFO, f"calling {event.hop.remote} over {event.hop.transport.value}"
         case RecordingAnswered():
             level, text = logging.INFO, f"answered, streams {', '.join(event.labels)}"
         case RecordingRefused():
-            level, text = logging.WARNING, f"refused: {event.status} {event.reason}"
+            # Whoever waits for the answer is told by an exception.
+            level, text = logging.INFO, f"refused: {event.status} {event.reason}"
         case ChangeConcluded(outcome=outcome):
             level = logging.INFO if outcome.taken else logging.WARNING
             text = f"change {'taken' if outcome.taken else 'refused'}: {outcome.status} {outcome.reason}"

@@ -1,4 +1,4 @@
-"""What both frontends share: the core's commands to sockets and files, what happens there to the core's inputs.
+"""What both frontends share: the core's commands to sockets, files and the DNS, what happens there to its inputs.
 
 A frontend only waits. Its loop is: wait until `fileno` is readable or `wait_seconds` have passed, then call `turn`.
 `fileno` is the selector's own descriptor (epoll, kqueue), itself something to wait for, so that one waiting task serves
@@ -30,14 +30,17 @@ from siprec_core.recording.commands import (
     OpenFlow,
     OpenSink,
     RenderRecording,
+    Resolve,
     SendDatagram,
     SendMedia,
     SendStream,
     WriteSink,
 )
+from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
 from siprec_sync.listeners import Listener, reason_of
 from siprec_sync.media import MediaSockets
+from siprec_sync.resolver import Resolver
 from siprec_sync.signalling import Ready, Signalling, StreamSettings
 from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport, Sinks
 
@@ -74,6 +77,9 @@ class Core(Protocol[EventT_co]):
 
     def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
         """Take the failure of a flow."""
+
+    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
+        """Take the answer to a `Resolve`."""
 
     def media_bound(self, media: MediaId, *, now: float) -> None:
         """Take the success of `BindMedia`."""
@@ -164,6 +170,7 @@ class Pump(Generic[EventT]):
         limits: Limits,
         streams: StreamSettings | None = None,
         media: MediaSockets | None = None,
+        resolver: Resolver | None = None,
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.core = core
@@ -172,6 +179,7 @@ class Pump(Generic[EventT]):
         self.selector = selectors.DefaultSelector()
         self.signalling = Signalling(self, selector=self.selector, limits=limits, settings=streams)
         self.media = media or MediaSockets()
+        self._resolver = resolver or Resolver()
         self._tick_seconds = tick_seconds
         self._next_tick: float | None = None
         self._inputs: deque[Input] = deque()
@@ -188,11 +196,13 @@ class Pump(Generic[EventT]):
         """Take listeners into service. Raises ConfigurationError when the sinks cannot work."""
         if self._storage is not None:
             self._storage.sinks.start(self._waker.wake)
+        self._resolver.start(self._waker.wake)
         for listener in listeners:
             self.signalling.listen(listener)
 
     def close(self) -> None:
         """Close all sockets. Closing the sinks, which waits for the disk, is the next step."""
+        self._resolver.close()
         self.signalling.close()
         self.media.close_all()
         self.selector.close()
@@ -242,6 +252,8 @@ class Pump(Generic[EventT]):
             if self._storage is not None:
                 for report in self._storage.sinks.take_reports():
                     self.enter(partial(_tell, self._storage.inputs, report, now))
+            for resolved in self._resolver.take_answers():
+                self.enter(partial(self.core.host_resolved, resolved.query, resolved.answer, now=now))
             if self._next_tick is not None and now >= self._next_tick:
                 self._tick(now, self._next_tick)
             self.signalling.handle_timeout(now=now)
@@ -312,6 +324,8 @@ class Pump(Generic[EventT]):
                 self.signalling.open_flow(output, now=self._now)
             case CloseFlow():
                 self.signalling.close_flow(output.flow, now=self._now)
+            case Resolve():
+                self._resolver.resolve(output)
             case BindMedia():
                 self._bind_media(output)
             case CloseMedia():

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import TypeAlias, assert_never
 
 from siprec_core.entropy import Entropy, Ids
@@ -306,6 +307,7 @@ def locate(
     uri: SipUri,
     *,
     lookup: Lookup | None = None,
+    resolver: Resolver | None = None,
     entropy: Entropy = os.urandom,
     limits: Limits | None = None,
     large: bool = False,
@@ -314,8 +316,10 @@ def locate(
 ) -> Located:
     """Find the places that a request to `uri` may be sent to (RFC 3263), waiting for the DNS.
 
-    The arguments are those of `Locator`. Raises LocationError.
+    `resolver` is one that nothing else uses meanwhile; it goes on to be open, and remembers what it was told. Without
+    it names are looked up by `lookup`. The other arguments are those of `Locator`. Raises LocationError.
     """
+    own = resolver or Resolver(lookup)
     locator = Locator(
         uri,
         fraction=Ids(entropy).fraction,
@@ -324,16 +328,17 @@ def locate(
         large=large,
         transports=transports,
         families=families,
+        # What is answered too late must not pass for an answer to whoever uses the resolver next.
+        queries=count(-1, -1),
     )
     answered = threading.Event()
-    resolver = Resolver(lookup)
-    resolver.start(answered.set)
+    own.start(answered.set)
     try:
         while True:
             while (output := locator.poll_output()) is not None:
                 match output:
                     case Resolve():
-                        resolver.resolve(output)
+                        own.resolve(output)
                     case Located():
                         return output
                     case LocationFailed():
@@ -344,11 +349,12 @@ def locate(
             answered.wait(None if due is None else max(0.0, due - time.monotonic()))
             answered.clear()
             now = time.monotonic()
-            for answer in resolver.take_answers():
+            for answer in own.take_answers():
                 locator.resolved(answer.query, answer.answer, now=now)
             locator.handle_timeout(now=now)
     finally:
-        resolver.close()
+        if resolver is None:
+            own.close()
 
 
 def _nothing() -> None:

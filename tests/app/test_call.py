@@ -149,6 +149,19 @@ def test_no_listener_is_69(siprec: Program, worker: str) -> None:
     assert "transport failed" in done.err
 
 
+def test_a_name_of_this_machine_and_the_way_that_was_taken(siprec: Program, double: Double) -> None:
+    port = double.target.rpartition(":")[2]
+    done = siprec("call", f"localhost:{port}", "--seconds", "0.1", "--json")
+    assert (done.code, done.json["transport"], done.json["remote"]["host"]) == (0, "udp", "127.0.0.1")
+
+
+def test_what_may_go_over_tls_takes_its_options(siprec: Program) -> None:
+    done = siprec("call", "sip:recorder.invalid", "--tls-insecure")
+    assert (done.code, done.err.startswith("siprec: recorder.invalid: ")) == (69, True)
+    done = siprec("call", "sip:recorder.invalid;transport=udp", "--tls-insecure")
+    assert (done.code, "--tls-insecure" in done.err) == (2, True)
+
+
 def test_an_unknown_name_is_69(siprec: Program) -> None:
     done = siprec("call", "sip:recorder.invalid")
     assert (done.code, done.err.startswith("siprec: recorder.invalid: ")) == (69, True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
+from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
 
 
@@ -52,6 +53,9 @@ class CoreDouble:
 
     def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
         self._input("flow_failed", flow=flow, error=error, now=now)
+
+    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
+        self._input("host_resolved", query=query, answer=answer, now=now)
 
     def media_bound(self, media: MediaId, *, now: float) -> None:
         self._input("media_bound", media=media, now=now)

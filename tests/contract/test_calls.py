@@ -2,6 +2,7 @@
 
 import array
 import math
+import socket
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -9,11 +10,15 @@ from anyio.from_thread import start_blocking_portal
 import siprec_anyio
 import siprec_sync
 from siprec_core.errors import ConfigurationError, LocalProtocolError
+from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sip.names import AddressRecord, LookupFailure, RecordType, SrvRecord
 from siprec_core.types import Address, Transport
+from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError
+from siprec_sync.resolver import Found
 from siprec_sync.tls import TlsFiles
-from tests.contract.conftest import Connect, Running, StartServer, spec
+from tests.contract.conftest import ANY, Connect, Running, StartServer, spec
 from tests.contract.test_scenarios import report_of
 
 
@@ -114,3 +119,92 @@ def test_nobody_listens(connect: Connect, server: Running) -> None:
 def test_an_address_that_is_not_ours(connect: Connect) -> None:
     with pytest.raises(ConfigurationError, match="cannot listen"):
         connect(spec(Address("127.0.0.1", 1), Transport.UDP, local=Address("203.0.113.1", 0)))
+
+
+# servers by name (RFC 3263)
+
+
+class Names:
+    """A pretended DNS: the recorders of example.com, the first one preferred, all of them on this machine."""
+
+    def __init__(self, service: str, *servers: Address) -> None:
+        self.service = f"_sip._{service}.example.com"
+        self.servers = servers
+
+    def __call__(self, name: str, kind: RecordType) -> Found:
+        if name == self.service and kind is RecordType.SRV:
+            records = [
+                SrvRecord(order, 0, server.port, f"r{order}.example.com") for order, server in enumerate(self.servers)
+            ]
+            return Found(tuple(records), 60.0)
+        if name.startswith("r") and kind is RecordType.A:
+            return Found((AddressRecord(self.servers[int(name[1])].host),), 60.0)
+        return Found(LookupFailure.NO_RECORDS, 60.0)
+
+
+def named(lookup: Names) -> dict[str, object]:
+    return {"settings": DriverSettings(lookup=lookup)}
+
+
+def to_a_name(uri: str = "sip:recorder@example.com") -> CallSpec:
+    streams = (StreamSpec(label="1", aor="sip:alice@example.com"),)
+    return CallSpec(uri=uri, local=ANY, streams=streams)
+
+
+def nobody() -> Address:
+    """Give an address at which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return Address("127.0.0.1", sock.getsockname()[1])
+
+
+@pytest.mark.requirement("3263-4-b")
+def test_the_second_server_takes_what_the_first_cannot(server: Running, connect: Connect) -> None:
+    dead, alive = nobody(), server.address(Transport.TCP)
+    call = connect(to_a_name(), **named(Names("tcp", dead, alive)))
+    assert call.wait_answered().labels == ("1",)
+    assert call.stop().reason == "local-bye"
+    assert server.ended().reason == "bye"
+
+
+def test_a_server_that_is_full_sends_the_call_on(start_server: StartServer, server: Running, connect: Connect) -> None:
+    full = start_server(config=ServerConfig(manual=True))
+    call = connect(to_a_name(), **named(Names("udp", full.address(Transport.UDP), server.address(Transport.UDP))))
+    full.decisions.reject(full.requested(), 503)
+    assert call.wait_answered().labels == ("1",)
+    call.stop()
+    assert server.ended().reason == "bye"
+
+
+def test_no_server_at_all(connect: Connect) -> None:
+    call = connect(to_a_name(), **named(Names("tcp", nobody(), nobody())))
+    with pytest.raises(CallRefusedError, match="connection refused") as caught:
+        call.wait_answered()
+    assert caught.value.status == 503
+
+
+def test_a_name_that_leads_nowhere(connect: Connect) -> None:
+    call = connect(to_a_name(), **named(Names("tcp")))
+    with pytest.raises(CallRefusedError, match="no address found"):
+        call.wait_answered()
+
+
+def test_what_is_no_uri_is_misuse(connect: Connect) -> None:
+    with pytest.raises(LocalProtocolError, match="cannot be located"):
+        connect(to_a_name("recorder"))
+
+
+@pytest.mark.requirement("3261-18.1.1-a")
+@pytest.mark.parametrize("takes_connections", [True, False])
+def test_a_large_invite_goes_over_tcp_where_that_is_taken(
+    start_server: StartServer, connect: Connect, takes_connections: bool
+) -> None:
+    port = nobody().port
+    binds = [f"udp://127.0.0.1:{port}"] + [f"tcp://127.0.0.1:{port}"] * takes_connections
+    server = start_server(*binds)
+    call = connect(to_a_name(f"sip:127.0.0.1:{port}"), config=ClientConfig(large_over_tcp=True))
+    call.wait_answered()
+    call.stop()
+    ended = server.ended()
+    assert ended.reason == "bye"
+    assert report_of(server, ended.directory)["transport"] == ("tcp" if takes_connections else "udp")

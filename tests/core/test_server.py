@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from siprec_core.errors import ConfigurationError, LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded, RecordingRefused
+from siprec_core.recording.commands import OpenFlow, Resolve
 from siprec_core.recording.events import (
     Diagnostic,
     FindingRaised,
@@ -25,6 +26,7 @@ from siprec_core.recording.events import (
 )
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
+from siprec_core.sip.names import AddressRecord, RecordType
 from siprec_core.types import Address, Component, DatagramBatch, Flow, FlowId, MediaId, Transport
 from tests.core.harness import CLIENT, SERVER, TIME_BASE, Pair, Wire, entropy
 from tests.core.messages import METADATA, OFFER, body, field, invite, multipart, request, status, tag
@@ -654,3 +656,27 @@ def test_established_event_names_the_labels() -> None:
     pair = Pair()
     establish(pair)
     assert [event.labels for event in pair.server.of(SessionEstablished)] == [("1", "2")]
+
+
+def test_the_server_looks_for_a_client_whose_connection_is_gone() -> None:
+    pair = Pair()
+    source = Flow(Transport.TCP, SERVER, Address(CLIENT.host, 40_000), FlowId(1))
+    pair.recorder.flow_opened(source, now=pair.now)
+    data = invite(contact="<sip:src@client.example.com:5072;transport=tcp>")
+    pair.recorder.receive_stream(source, data, now=pair.now)
+    pair.settle()
+    ack = request("ACK", to_tag=tag(pair.server.messages(b"SIP/2.0 200")[0]), branch="z9hG4bK-ack")
+    pair.recorder.receive_stream(source, ack, now=pair.now)
+    pair.recorder.receive_stream(source, b"", now=pair.now)
+    pair.settle()
+    (established,) = pair.server.of(SessionEstablished)
+    pair.recorder.end(established.session, now=pair.now)
+    pair.settle()
+    (question,) = pair.server.of(Resolve)
+    assert (question.name, question.type) == ("client.example.com", RecordType.A)
+    pair.recorder.host_resolved(question.query, (AddressRecord("192.0.2.9"),), now=pair.now)
+    outputs = []
+    while (output := pair.recorder.poll_output()) is not None:
+        outputs.append(output)
+    (opened,) = [output for output in outputs if isinstance(output, OpenFlow)]
+    assert (opened.transport, opened.remote) == (Transport.TCP, Address("192.0.2.9", 5072))

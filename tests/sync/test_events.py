@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siprec_core.findings import Severity, finding
-from siprec_core.recording.call_events import AudioFinished, RecordingEnded, RecordingRefused
+from siprec_core.recording.call_events import AudioFinished, RecordingAttempted, RecordingEnded, RecordingRefused
 from siprec_core.recording.events import (
     Diagnostic,
     Event,
@@ -21,6 +21,7 @@ from siprec_core.recording.events import (
     SourceFound,
     StreamsChanged,
 )
+from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, SessionId, Transport
 from siprec_sync.events import (
     EventHub,
@@ -233,10 +234,12 @@ def test_events_in_the_log(event: Event, level: int, text: str, caplog: pytest.L
 
 def test_call_events_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "siprec"):
+        log_call_event(RecordingAttempted(hop=Hop(Transport.TCP, PEER)))
         log_call_event(RecordingRefused(status=486, reason="Busy Here"))
         log_call_event(AudioFinished(label="1", packets=5))
         log_call_event(RecordingEnded(reason="refused"))
     assert [record.getMessage() for record in caplog.records] == [
+        "calling 192.0.2.1:5060 over tcp",
         "refused: 486 Busy Here",
         "stream 1: 5 packets sent",
         "ended (refused)",

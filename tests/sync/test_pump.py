@@ -19,6 +19,7 @@ from siprec_core.recording.commands import (
     OpenFlow,
     OpenSink,
     RenderRecording,
+    Resolve,
     SendDatagram,
     SendMedia,
     SendStream,
@@ -26,10 +27,12 @@ from siprec_core.recording.commands import (
     WriteSink,
 )
 from siprec_core.recording.events import Event, ServerDrained
+from siprec_core.sip.names import AddressRecord, LookupFailure, QueryId, RecordType
 from siprec_core.types import Address, Component, Flow, FlowId, MediaId, SessionId, SinkId, Transport
 from siprec_sync import signalling
 from siprec_sync.listeners import Listener, open_listeners
 from siprec_sync.pump import Pump, Storage
+from siprec_sync.resolver import Found, Resolver
 from siprec_sync.signalling import StreamSettings
 from siprec_sync.sinks import MemorySinks
 from siprec_sync.tls import TlsFiles, client_context, server_context
@@ -478,3 +481,28 @@ def test_signalling_reads_every_datagram_of_a_turn_in_bounded_steps(
         first = len(bench.core.named("receive_datagram"))
         assert 0 < first < 100
         bench.until("receive_datagram", 100)
+
+
+# names
+
+
+def test_an_answer_of_the_dns_is_an_input() -> None:
+    def look_up(name: str, kind: RecordType) -> Found:
+        if kind is not RecordType.A:
+            return Found(LookupFailure.NO_RECORDS, 1.0)
+        return Found((AddressRecord("192.0.2.1"),), 1.0)
+
+    core = CoreDouble()
+    pump = Pump[Event](core, storage=None, publish=lambda event: None, limits=Limits(), resolver=Resolver(look_up))
+    pump.start(())
+    core.put(
+        Resolve(query=QueryId(1), name="a.example.com", type=RecordType.A),
+        Resolve(query=QueryId(2), name="a.example.com", type=RecordType.AAAA),
+    )
+    pump.request(lambda now: None)
+    deadline = time.monotonic() + PATIENCE
+    while len(core.named("host_resolved")) < 2 and time.monotonic() < deadline:
+        pump.turn(pump.selector.select(PATIENCE))
+    answers = {each["query"]: each["answer"] for each in core.named("host_resolved")}
+    assert answers == {1: (AddressRecord("192.0.2.1"),), 2: LookupFailure.NO_RECORDS}
+    pump.close()

@@ -409,6 +409,21 @@ def test_place_that_needs_no_lookup() -> None:
     assert located.hops == (Hop(Transport.UDP, Address("192.0.2.1", 5070)),)
 
 
+def test_a_resolver_that_has_been_used_remembers_and_mixes_no_answers_up() -> None:
+    names = Names({("srs.example.com", RecordType.A): Found(HERE, 60.0)})
+    resolver = Resolver(names)
+    located = locate(SipUri.parse("sip:srs.example.com"), resolver=resolver, families=[RecordType.A])
+    assert located.hops == (Hop(Transport.UDP, Address("192.0.2.1", 5060)),)
+    asked = len(names.asked)
+    woken = threading.Event()
+    resolver.start(woken.set)
+    resolver.resolve(Resolve(query=QueryId(1), name="srs.example.com", type=RecordType.A))
+    assert woken.wait(PATIENCE)
+    assert [each for each in resolver.take_answers() if each.query > 0] == [Resolved(query=QueryId(1), answer=HERE)]
+    assert len(names.asked) == asked
+    resolver.close()
+
+
 def test_domain_without_a_place() -> None:
     with pytest.raises(LocationError, match=r"^example.com: no address found \(the name does not exist\)$"):
         locate(SipUri.parse("sip:example.com"), lookup=Names())

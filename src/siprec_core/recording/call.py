@@ -26,7 +26,7 @@ from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sip.parameters import Parameters
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Address
+from siprec_core.types import Address, Listening
 
 DEFAULT_FORMATS = (MediaFormat(0, "PCMU", 8000), MediaFormat(8, "PCMA", 8000))
 """G.711 in both laws (RFC 3551)."""
@@ -51,7 +51,10 @@ class ClientConfig:
     session_timer: bool = False
     """Ask the server for a session timer."""
     large_over_tcp: bool = False
-    """Send requests of more than 1,300 octets over TCP although the hop names UDP (RFC 3261 section 18.1.1)."""
+    """Send requests of more than 1,300 octets over TCP where UDP was chosen (RFC 3261 section 18.1.1).
+
+    They go over UDP after all when no connection can be made.
+    """
     limits: Limits = Limits()
 
 
@@ -76,10 +79,14 @@ class CallSpec:
 
     uri: str
     """Request-URI: the recording server's."""
-    hop: Hop
-    """Where to send: transport, numeric address, TLS name."""
+    hop: Hop | None = None
+    """Where to send: transport, numeric address, TLS name. None locates the servers of `uri`, and tries one after the
+    other (RFC 3263)."""
     local: Address
     """Our signalling address: what Via and Contact name and datagrams leave from."""
+    listening: tuple[Listening, ...] = ()
+    """Where we listen, the best first: what Via and Contact name over each transport, and which transports and kinds of
+    addresses servers are looked for with. Empty: `local` counts for all transports."""
     streams: tuple[StreamSpec, ...]
     from_uri: str = "sip:siprec@localhost"
     """Address of the recording client."""

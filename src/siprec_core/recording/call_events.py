@@ -6,6 +6,15 @@ from typing import TypeAlias
 from siprec_core.findings import Finding
 from siprec_core.recording.call import ChangeOutcome
 from siprec_core.sip.message import Response
+from siprec_core.sip.transport import Hop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingAttempted:
+    """The INVITE was sent to a server: the first, or the next after one that failed (RFC 3263 section 4.3)."""
+
+    hop: Hop
+    """Where it went."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +31,10 @@ class RecordingAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingRefused:
-    """The server refused, was silent (408) or could not be reached (503, RFC 3261 section 8.1.3.1)."""
+    """The server refused, was silent (408) or could not be reached (503, RFC 3261 section 8.1.3.1).
+
+    Of several servers this is what the last one said. Without a `RecordingAttempted` before it no server was found.
+    """
 
     status: int
     reason: str
@@ -58,4 +70,6 @@ class RecordingEnded:
     (RFC 4028), `peer-gone` when the server does not know the call any more."""
 
 
-CallEvent: TypeAlias = RecordingAnswered | RecordingRefused | ChangeConcluded | AudioFinished | RecordingEnded
+CallEvent: TypeAlias = (
+    RecordingAttempted | RecordingAnswered | RecordingRefused | ChangeConcluded | AudioFinished | RecordingEnded
+)

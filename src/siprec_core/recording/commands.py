@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from siprec_core.media.commands import BindMedia, CloseMedia, MediaCommand, SendMedia
-from siprec_core.sip.commands import CloseFlow, FlowCommand, OpenFlow, SendDatagram, SendStream
+from siprec_core.sip.commands import CloseFlow, FlowCommand, OpenFlow, Resolve, SendDatagram, SendStream, SipCommand
 from siprec_core.types import SessionId, SinkId
 
 __all__ = [
@@ -22,11 +22,13 @@ __all__ = [
     "OpenFlow",
     "OpenSink",
     "RenderRecording",
+    "Resolve",
     "SendDatagram",
     "SendMedia",
     "SendStream",
     "SinkCommand",
     "SinkKind",
+    "SipCommand",
     "WriteSink",
 ]
 
@@ -76,4 +78,4 @@ class RenderRecording:
 
 
 SinkCommand: TypeAlias = OpenSink | WriteSink | CloseSink | RenderRecording
-Command: TypeAlias = FlowCommand | MediaCommand | SinkCommand
+Command: TypeAlias = SipCommand | MediaCommand | SinkCommand

@@ -6,9 +6,10 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import CallProgressed
-from siprec_core.sip.identity import add_capabilities, contact
+from siprec_core.sip.identity import add_capabilities
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.message import Request, Response
+from siprec_core.sip.reaching import Reaching
 from siprec_core.sip.session_timer import LEAST_MIN_SE
 from siprec_core.sip.transaction_layer import ResponseArrived
 from siprec_core.sip.transport import Hop
@@ -18,23 +19,25 @@ from siprec_core.types import Address, Flow
 class CallingSide:
     """Sends INVITE and follows what comes back."""
 
-    def __init__(self, stack: Stack, calls: CallTable) -> None:
+    def __init__(self, stack: Stack, calls: CallTable, reaching: Reaching) -> None:
         self._stack = stack
         self._calls = calls
+        self._reaching = reaching
 
-    def call(self, invite: Request, hop: Hop, *, local: Address, description: bytes, now: float) -> UsageId:
-        """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added."""
+    def call(self, invite: Request, hop: Hop | None, *, local: Address, description: bytes, now: float) -> UsageId:
+        """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added.
+
+        Without `hop` the next hop is located (RFC 3263).
+        """
         config = self._stack.config
         usage = InviteUsage(self._calls.next_id(), invite, calling=True, dialog=None)
         call = Call(usage, description=description)
         self._calls.add(call)
-        secure = invite.uri[:5].lower() == "sips:"
-        invite.headers.add("Contact", contact(config, Flow(hop.transport, local, hop.remote), secure=secure))
         invite.headers.add("User-Agent", config.product)
         add_capabilities(config, invite.headers)
         for name, value in call.timer.request_headers(config.timers):
             invite.headers.add(name, value)
-        call.outgoing = self._stack.sender.start(invite, hop, local=local, flow=None, owner=usage.id, now=now)
+        self._reaching.invite(call, hop, local=local, now=now)
         return usage.id
 
     def receive_response(self, arrival: ResponseArrived, *, now: float) -> None:
@@ -79,15 +82,14 @@ class CallingSide:
         for name, value in timer.request_headers(config.timers):
             headers.set(name, value)
         usage.invite = again = Request("INVITE", invite.uri, headers, invite.body)
-        call.outgoing = self._stack.sender.start(
-            again, refused.hop, local=refused.local, flow=refused.flow, owner=usage.id, now=now
-        )
+        call.outgoing = self._stack.sender.replace(refused, again, now=now)
+        usage.advance(UsageInput.RESTART, now=now)
         return True
 
     def _succeed(self, call: Call, arrival: ResponseArrived, response: Response, flow: Flow, now: float) -> None:
         usage = call.usage
         try:
-            dialog = Dialog.for_uac(usage.invite, response, flow=flow)
+            dialog = Dialog.for_uac(usage.invite, response, flow=flow, sent_by=arrival.outgoing.local)
         except RemoteProtocolError as error:
             unusable = replace(arrival, status=502, reason=f"unusable 200: {error}")
             usage.advance(UsageInput.FAILURE, now=now)

@@ -19,14 +19,17 @@ from siprec_core.sip.endpoint_events import (
 )
 from siprec_core.sip.identity import EndpointConfig, failure
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
+from siprec_core.sip.locate import Located, LocationFailed
+from siprec_core.sip.locations import Locations
 from siprec_core.sip.message import Request, Response
+from siprec_core.sip.names import RecordType
 from siprec_core.sip.outgoing import RequestSender
 from siprec_core.sip.session_timer import SessionTimer
 from siprec_core.sip.transaction_layer import IncomingRequest, OutgoingRequest, ResponseArrived, TransactionLayer
-from siprec_core.sip.transport import TransportLayer
+from siprec_core.sip.transport import Hop, TransportLayer
 from siprec_core.sip.uas import Refusal
 from siprec_core.timers import TimerQueue
-from siprec_core.types import Flow
+from siprec_core.types import Address, Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Stack:
     transport: TransportLayer
     layer: TransactionLayer
     sender: RequestSender
+    locations: Locations
     outbox: Outbox[EndpointItem]
     """One queue for what the layers below and the sides put out, so that traces and events keep their order."""
 
@@ -69,7 +73,11 @@ class Call:
     incoming: IncomingRequest | None = None
     """The INVITE that we answer."""
     outgoing: OutgoingRequest | None = None
-    """The INVITE that we sent."""
+    """The INVITE that we sent; None while its next hop is being located."""
+    local: Address | None = None
+    """Our address in a call that we start."""
+    bye_waits: bool = False
+    """Our BYE leaves when its next hop is located."""
     offer: IncomingRequest | None = field(default=None)
     """A re-INVITE or UPDATE that waits for the owner's answer."""
     own: OwnChange | None = None
@@ -161,7 +169,7 @@ class CallTable:
         if flow != dialog.flow:
             self._stack.transport.release(dialog.flow)
             self._stack.transport.retain(flow)
-            dialog.flow = flow
+            dialog.follow(flow)
 
     def trace(self, call: Call, incoming: IncomingRequest) -> None:
         """Put out a trace of a request that came for a call, whose transaction did not know it yet."""
@@ -178,6 +186,8 @@ class CallTable:
         if call.usage.state is UsageState.INVITED and call.incoming is not None:
             final = failure(self._stack.config, call.incoming, refusal)
         call.usage.advance(UsageInput.HANG_UP, now=now, final=final)
+        if call.usage.state is UsageState.CALLING_ENDING and call.outgoing is None:
+            call.usage.advance(UsageInput.FAILURE, now=now)  # no INVITE has left yet: there is nothing to cancel
         self.settle(call, now=now)
 
     def drop_offer(self, call: Call, *, now: float) -> None:
@@ -197,7 +207,7 @@ class CallTable:
                     if call.incoming is not None:
                         self._stack.layer.respond(call.incoming, response, now=now)
                 case usages.SendBye():
-                    self._send_bye(usage, now)
+                    self._send_bye(call, now)
                 case usages.SendAck():
                     self._send_ack(usage, now)
                 case usages.SendCancel():
@@ -235,18 +245,38 @@ class CallTable:
         if methods:
             call.allowed = frozenset(methods)
 
-    def fall_back(self, failed: OutgoingRequest, *, now: float) -> bool:
-        """Send a large request by another path when its connection could not be made; tell whether that can be."""
-        call = self.of_owner(failed.owner)
-        again = None if call is None else self._stack.sender.fall_back(failed, now=now)
-        if call is None or again is None:
+    def is_locating(self, call: Call, *, now: float) -> bool:
+        """See to it that a request within a call has a next hop; True while that is being located (RFC 3263).
+
+        It is when the next hop is a name and the connection that the peer's messages came along is gone.
+        """
+        dialog = call.usage.dialog
+        uri = None if dialog is None else self._stack.sender.unlocated(dialog)
+        if dialog is None or uri is None:
             return False
-        if call.outgoing is failed:
-            call.outgoing = again
-            call.usage.invite = again.request
-        elif call.own is not None and call.own.outgoing is failed:
-            call.own.outgoing = again
+        if call.usage.id not in self._stack.locations:
+            self._stack.locations.locate(
+                call.usage.id,
+                uri,
+                # As with addresses: a URI that leaves the transport open means the one that the peer came along.
+                transports=(uri.transport or dialog.flow.transport,),
+                families=(RecordType.AAAA if ":" in dialog.sent_by.host else RecordType.A,),
+                now=now,
+            )
         return True
+
+    def located(self, call: Call, outcome: Located | LocationFailed, *, now: float) -> None:
+        """Take the next hop of a call, and send the BYE that waits for it; without one there is the way back."""
+        dialog = call.usage.dialog
+        if dialog is None:
+            return
+        if isinstance(outcome, LocationFailed):
+            back = Hop(dialog.flow.transport, dialog.flow.remote)
+            outcome = Located(hops=(back,), large=False, notes=outcome.notes)
+        dialog.located = outcome
+        if call.bye_waits:
+            call.bye_waits = False
+            self._send_bye(call, now)
 
     def supersede(self, call: Call) -> None:
         """Give back the offers of ours that were not sent: what they were made from has changed (RFC 3264 8)."""
@@ -294,14 +324,18 @@ class CallTable:
     def _forget(self, usage: InviteUsage) -> None:
         if self._calls.pop(usage.id, None) is None:
             return
+        self._stack.locations.cancel(usage.id)
         if usage.dialog is not None:
             self._dialogs.pop(usage.dialog.id, None)
             self._stack.transport.release(usage.dialog.flow)
         self._stack.outbox.put(CallGone(usage=usage.id))
 
-    def _send_bye(self, usage: InviteUsage, now: float) -> None:
+    def _send_bye(self, call: Call, now: float) -> None:
+        usage = call.usage
         if usage.dialog is None:
             usage.advance(UsageInput.BYE_FINISHED, now=now)
+        elif self.is_locating(call, now=now):
+            call.bye_waits = True
         else:
             self._stack.sender.bye(usage.dialog, owner=usage.id, now=now)
 

@@ -9,7 +9,7 @@ from siprec_core.sip.called import BUSY
 from siprec_core.sip.calls import Call, CallTable, OwnChange, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import CallChanged, ChangeId, ChangeRefused
-from siprec_core.sip.identity import add_capabilities, contact, next_hop
+from siprec_core.sip.identity import add_capabilities
 from siprec_core.sip.invite import UsageId, UsageState
 from siprec_core.sip.message import Request
 from siprec_core.sip.session_timer import TimerDue
@@ -100,6 +100,10 @@ class ChangingSide:
 
     # sending
 
+    def located(self, call: Call, *, now: float) -> None:
+        """Go on with a call whose next hop was located."""
+        self._advance(call, now)
+
     def _advance(self, call: Call, now: float) -> None:
         """Send the change whose turn it is, when nothing is in its way; else look again later."""
         if call.own is None and call.waiting:
@@ -114,14 +118,13 @@ class ChangingSide:
             # another waits for its answer.
             self._calls.changes.set(call.usage.id, now + self._pause(call))
             return
+        if self._calls.is_locating(call, now=now):
+            return
         self._send(call, own, dialog, method, now)
 
     def _send(self, call: Call, own: OwnChange, dialog: Dialog, method: str, now: float) -> None:
         config = self._stack.config
         request = dialog.request(method)
-        secure = dialog.remote_target[:5].lower() == "sips:"
-        # RFC 7866 6.1.1, 6.2: the feature tag stands on the Contact of every message that changes the dialog.
-        request.headers.add("Contact", contact(config, dialog.flow, secure=secure))
         request.headers.add("User-Agent", config.product)
         add_capabilities(config, request.headers)
         for name, value in call.timer.request_headers(config.timers):
@@ -137,9 +140,7 @@ class ChangingSide:
                 request.headers.add("Content-Disposition", own.disposition)
             request.body = body
         own.attempts += 1
-        own.outgoing = self._stack.sender.start(
-            request, next_hop(dialog), local=dialog.flow.local, flow=dialog.flow, owner=call.usage.id, now=now
-        )
+        own.outgoing = self._stack.sender.start_within(request, dialog, owner=call.usage.id, now=now)
         if method == "INVITE":
             self._calls.changes.set(call.usage.id, now + _LONGEST_WAIT)
 

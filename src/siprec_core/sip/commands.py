@@ -1,4 +1,4 @@
-"""Commands of the SIP transport layer: what it asks a driver to do with datagrams and connections.
+"""Commands of the SIP layers: what they ask a driver to do with datagrams, connections and the DNS.
 
 A driver performs commands in order. One that fails comes back as an input of the machine, never as an exception.
 """
@@ -6,7 +6,10 @@ A driver performs commands in order. One that fails comes back as an input of th
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from siprec_core.sip.names import Resolve
 from siprec_core.types import Address, Flow, FlowId, Transport
+
+__all__ = ["CloseFlow", "FlowCommand", "OpenFlow", "Resolve", "SendDatagram", "SendStream", "SipCommand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +48,4 @@ class CloseFlow:
 
 
 FlowCommand: TypeAlias = SendDatagram | OpenFlow | SendStream | CloseFlow
+SipCommand: TypeAlias = FlowCommand | Resolve

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.sip.fields import NameAddr
 from siprec_core.sip.headers import Headers
+from siprec_core.sip.locate import Located
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Flow
+from siprec_core.types import Address, Flow
 
 
 class DialogId(NamedTuple):
@@ -41,6 +42,10 @@ class Dialog:
     remote_sequence: int | None
     flow: Flow
     """The path the peer's last request or response came along."""
+    sent_by: Address
+    """Where we listen, as far as the dialog tells: never the port of a connection that we opened."""
+    located: Located | None = None
+    """Where the next request may go when `flow` is gone and the next hop is a name; None until that was located."""
 
     @property
     def id(self) -> DialogId:
@@ -68,11 +73,14 @@ class Dialog:
             local_sequence=first_sequence,
             remote_sequence=request.cseq.number,
             flow=flow,
+            sent_by=flow.local,
         )
 
     @classmethod
-    def for_uac(cls, request: Request, response: Response, *, flow: Flow) -> "Dialog":
+    def for_uac(cls, request: Request, response: Response, *, flow: Flow, sent_by: Address) -> "Dialog":
         """Make the dialog that a response to our INVITE forms: Record-Route reversed (RFC 3261 12.1.2).
+
+        `sent_by` is what Via and Contact of the INVITE named.
 
         Raises RemoteProtocolError when To or Contact cannot be read.
         """
@@ -90,6 +98,7 @@ class Dialog:
             local_sequence=request.cseq.number,
             remote_sequence=None,
             flow=flow,
+            sent_by=sent_by,
         )
 
     def accept_sequence(self, request: Request) -> bool:
@@ -103,6 +112,14 @@ class Dialog:
         self.remote_sequence = number
         return True
 
+    def follow(self, flow: Flow) -> None:
+        """Take the path of the peer's latest message as that of the dialog."""
+        self.flow = flow
+        self.located = None
+        if flow.id is None or flow.id > 0:
+            # Of a connection that we opened the local port is the system's choice, and nobody listens there.
+            self.sent_by = flow.local
+
     def refresh_target(self, message: Request | Response) -> None:
         """Take the Contact of a target refresh request or its 2xx, if it is usable (RFC 3261 12.2.1.2, 12.2.2)."""
         try:
@@ -111,6 +128,7 @@ class Dialog:
             return  # the parser has made a finding of it; the target that is known goes on
         if len(contacts) == 1 and contacts[0].uri != "*":
             self.remote_target = contacts[0].uri
+            self.located = None
 
     def next_hop_uri(self) -> str:
         """URI whose host the next request goes to: top route, else remote target (RFC 3261 8.1.2)."""

@@ -4,6 +4,7 @@ It routes: transaction to call, call to owner, and back. Policy (whom to accept,
 which reads `poll_output` and calls the methods below.
 """
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from siprec_core.entropy import Ids
@@ -15,9 +16,12 @@ from siprec_core.sip.changing import ChangingSide
 from siprec_core.sip.endpoint_events import ChangeId, EndpointItem, EndpointOutput, MessageTraced, RequestId
 from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.invite import UsageId
+from siprec_core.sip.locations import Locations
 from siprec_core.sip.message import Request
+from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.sip.outgoing import RequestSender
 from siprec_core.sip.rate import SourceRates
+from siprec_core.sip.reaching import Reaching
 from siprec_core.sip.transaction_layer import (
     AckArrived,
     Overloaded,
@@ -30,7 +34,7 @@ from siprec_core.sip.transaction_layer import (
 )
 from siprec_core.sip.transport import Hop, TransportLayer
 from siprec_core.sip.uas import Refusal, refusal_of
-from siprec_core.types import Address, Flow
+from siprec_core.types import Address, Flow, Listening
 
 _Arrival: TypeAlias = RequestArrived | AckArrived | ResponseArrived | Overloaded | Unreadable | TransactionEnded
 
@@ -47,11 +51,13 @@ class SipEndpoint:
         self._layer = TransactionLayer(
             self._transport, self._items, ids=ids, most=limits.server_transactions, rates=rates
         )
-        sender = RequestSender(config, self._layer, ids=ids)
-        stack = Stack(config, ids, self._transport, self._layer, sender, self._items)
+        self._sender = RequestSender(config, self._layer, ids=ids)
+        self._locations = Locations(self._items, fraction=ids.fraction, limits=limits)
+        stack = Stack(config, ids, self._transport, self._layer, self._sender, self._locations, self._items)
         self._calls = CallTable(stack)
         self._called = CalledSide(stack, self._calls)
-        self._calling = CallingSide(stack, self._calls)
+        self._reaching = Reaching(stack, self._calls)
+        self._calling = CallingSide(stack, self._calls, self._reaching)
         self._changing = ChangingSide(stack, self._calls)
 
     # machine
@@ -65,7 +71,11 @@ class SipEndpoint:
         while True:
             item = self._items.poll()
             if item is None:
-                if not self._layer.step(now=self._now):
+                if (found := self._locations.take()) is not None:
+                    call = self._reaching.located(*found, now=self._now)
+                    if call is not None:
+                        self._changing.located(call, now=self._now)
+                elif not self._layer.step(now=self._now):
                     return None
             elif isinstance(item, _Arrival):
                 self._arrived(item, self._now)
@@ -76,12 +86,13 @@ class SipEndpoint:
 
     def next_timeout(self) -> float | None:
         """Give the deadline that is due first."""
-        return earliest(self._calls.next_timeout(), self._layer.next_timeout())
+        return earliest(self._calls.next_timeout(), self._layer.next_timeout(), self._locations.next_timeout())
 
     def handle_timeout(self, *, now: float) -> None:
         """Fire what is due."""
         self._now = now
         self._layer.handle_timeout(now=now)
+        self._locations.handle_timeout(now=now)
         self._calls.handle_timeout(now=now)
         self._changing.handle_timeout(now=now)
 
@@ -112,6 +123,15 @@ class SipEndpoint:
         self._now = now
         self._transport.flow_failed(flow, error, now=now)
 
+    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
+        """Take the answer to a `Resolve`."""
+        self._now = now
+        self._locations.resolved(query, answer, now=now)
+
+    def listen(self, listening: Sequence[Listening]) -> None:
+        """Say where we listen, the best first: what Via and Contact of our requests name."""
+        self._sender.listening = tuple(listening)
+
     # called side
 
     def accept(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
@@ -141,9 +161,12 @@ class SipEndpoint:
 
     # calling side
 
-    def call(self, invite: Request, hop: Hop, *, local: Address, description: bytes = b"", now: float) -> UsageId:
+    def call(
+        self, invite: Request, hop: Hop | None, *, local: Address, description: bytes = b"", now: float
+    ) -> UsageId:
         """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added.
 
+        Without `hop` its top Route or its Request-URI is located, and one place after the other tried (RFC 3263).
         `description` is the session description among the body.
         """
         self._now = now
@@ -203,8 +226,7 @@ class SipEndpoint:
             case AckArrived():
                 self._called.receive_ack(arrival, now=now)
             case ResponseArrived():
-                unsent = arrival.response is None and arrival.status == 503
-                if unsent and self._calls.fall_back(arrival.outgoing, now=now):
+                if self._reaching.fail_over(arrival, now=now):
                     return
                 if not self._changing.receive_response(arrival, now=now):
                     self._calling.receive_response(arrival, now=now)

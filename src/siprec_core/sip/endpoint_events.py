@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
-from siprec_core.sip.commands import FlowCommand
+from siprec_core.sip.commands import Resolve, SipCommand
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.transaction_layer import LayerOutput, MessageRefused
+from siprec_core.sip.transport import Hop
 from siprec_core.types import Flow
 
 __all__ = [
     "AckReceived",
     "CallAnswered",
+    "CallAttempted",
     "CallChanged",
     "CallEnded",
     "CallGone",
@@ -120,6 +122,14 @@ class ChangeRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallAttempted:
+    """Our INVITE was sent to a place: the first, or the next after one that failed (RFC 3263 section 4.3)."""
+
+    usage: UsageId
+    hop: Hop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallProgressed:
     """A 1xx to our INVITE came."""
 
@@ -137,7 +147,11 @@ class CallAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRefused:
-    """Our INVITE failed: an error response, 408 for silence or 503 for a broken transport (RFC 3261 8.1.3.1)."""
+    """Our INVITE failed at every place; what the last one said counts.
+
+    That is an error response, 408 for silence, or 503 for a broken transport (RFC 3261 section 8.1.3.1) and for a name
+    that leads nowhere.
+    """
 
     usage: UsageId
     status: int
@@ -182,6 +196,7 @@ EndpointEvent: TypeAlias = (
     | InfoReceived
     | CallChanged
     | ChangeRefused
+    | CallAttempted
     | CallProgressed
     | CallAnswered
     | CallRefused
@@ -190,6 +205,6 @@ EndpointEvent: TypeAlias = (
     | MessageTraced
     | MessageRefused
 )
-EndpointOutput: TypeAlias = FlowCommand | EndpointEvent
-EndpointItem: TypeAlias = EndpointEvent | LayerOutput
+EndpointOutput: TypeAlias = SipCommand | EndpointEvent
+EndpointItem: TypeAlias = EndpointEvent | LayerOutput | Resolve
 """What stands in the one queue between the layers and the endpoint."""

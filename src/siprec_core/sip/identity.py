@@ -1,5 +1,6 @@
 """How an endpoint shows itself: Via, Contact, capabilities, and the responses that carry them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -14,7 +15,7 @@ from siprec_core.sip.transaction_layer import IncomingRequest
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uas import ACCEPTED_TYPES, ALLOWED, Refusal
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Address, Flow, Transport
+from siprec_core.types import Address, Flow, Listening, Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,19 @@ def via(config: EndpointConfig, transport: Transport, local: Address, branch: st
     """Give our Via with a fresh branch; rport asks for answers to where we send from (RFC 3581 section 3)."""
     host = bracketed(config.advertise or local.host)
     return f"SIP/2.0/{transport.via_name} {host}:{local.port};branch={branch};rport"
+
+
+def sent_by(listening: Sequence[Listening], hop: Hop, default: Address) -> Address:
+    """Tell what Via and Contact of a request to `hop` name: where we listen over its transport, in its family.
+
+    Over a transport without listener that is one of our addresses with the usual port: requests of the peer then come
+    along the connection, which stays open as long as the dialog. `default` counts when nothing fits.
+    """
+    family = [each for each in listening if (":" in each.address.host) is (":" in hop.remote.host)]
+    for each in family:
+        if each.transport is hop.transport:
+            return each.address
+    return Address(family[0].address.host, hop.transport.default_port) if family else default
 
 
 def next_hop(dialog: Dialog) -> Hop:

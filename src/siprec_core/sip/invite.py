@@ -56,6 +56,8 @@ class UsageInput(Enum):
     RETRANSMIT = auto()
     GIVE_UP = auto()
     PROVISIONAL = auto()
+    RESTART = auto()
+    """Caller: the INVITE is sent again as a new transaction, of which nothing has come back."""
     SUCCESS = auto()
     FAILURE = auto()
     BYE_FINISHED = auto()
@@ -166,6 +168,8 @@ class InviteUsage:
         (_S.CALLING_ENDING, _I.PROVISIONAL): (("_send_cancel",), _S.CANCELLING),
         (_S.CALLING_ENDING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CALLING_ENDING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
+        # RFC 3261 9.1: no CANCEL before the new transaction has a 1xx of its own.
+        (_S.PROCEEDING, _I.RESTART): ((), _S.CALLING),
         (_S.PROCEEDING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
         (_S.PROCEEDING, _I.FAILURE): (("_refuse",), _S.ENDED),
         (_S.PROCEEDING, _I.HANG_UP): (("_send_cancel",), _S.CANCELLING),

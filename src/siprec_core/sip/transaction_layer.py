@@ -12,6 +12,7 @@ from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.machine import Puts, earliest
 from siprec_core.sip.commands import FlowCommand, SendDatagram, SendStream
+from siprec_core.sip.locate import FailoverList
 from siprec_core.sip.matching import TransactionKey, client_key, server_key
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.parser import Malformed
@@ -62,7 +63,7 @@ class IncomingRequest:
 class OutgoingRequest:
     """A request of ours, with its transaction and its path."""
 
-    __slots__ = ("fallback", "flow", "heard", "hop", "key", "local", "machine", "owner", "request")
+    __slots__ = ("error", "flow", "heard", "hop", "key", "local", "machine", "owner", "places", "request")
 
     def __init__(
         self, machine: ClientTransaction, *, hop: Hop, local: Address, flow: Flow | None, owner: int | None
@@ -71,10 +72,12 @@ class OutgoingRequest:
         self.key = client_key(machine.request)
         self.machine = machine
         self.hop = hop
-        self.fallback: Hop | None = None
-        """Where the request goes when this path fails before anything has come back (RFC 3261 18.1.1)."""
+        self.places = FailoverList((hop,))
+        """The places of the request: the current one is `hop`, others are tried when it fails (RFC 3263 4.3)."""
         self.heard = False
         """A response has come."""
+        self.error = ""
+        """What the transport said when it failed."""
         self.local = local
         self.flow = flow
         self.owner = owner
@@ -356,6 +359,7 @@ class TransactionLayer:
         branch, _, method = failed.token.partition(" ")
         outgoing = self._outgoing.get((branch, method))
         if outgoing is not None:
+            outgoing.error = failed.error
             outgoing.machine.transport_failed(now=now)
             self._drain_outgoing(outgoing, None, now)
 
@@ -393,7 +397,8 @@ class TransactionLayer:
             elif isinstance(output, TimedOut):
                 self._arrived(outgoing, 408, "Request Timeout", None, None)
             elif isinstance(output, TransportFailed):
-                self._arrived(outgoing, 503, "Service Unavailable - transport failed", None, None)
+                said = f": {outgoing.error}" if outgoing.error else ""
+                self._arrived(outgoing, 503, f"Service Unavailable - transport failed{said}", None, None)
             elif isinstance(output, Terminated):
                 self._outgoing.pop(outgoing.key, None)
                 self.transport.finished(" ".join(outgoing.key))

@@ -135,4 +135,6 @@ def is_empty(endpoint: SipEndpoint) -> bool:
         endpoint._layer._arrived_below,
         endpoint._transport._token_flows,
     )
+    if len(endpoint._locations) or endpoint._locations.next_timeout() is not None:
+        return False
     return not any(tables) and len(endpoint._calls._timers) == 0 and len(endpoint._layer._timers) == 0

@@ -33,8 +33,7 @@ def test_an_invite_has_all_that_a_request_needs(agent: Agent) -> None:
 
 def test_a_sips_uri_gets_a_sips_contact(agent: Agent) -> None:
     agent.call(Hop(Transport.TLS, REMOTE), uri="sips:recorder@192.0.2.2")
-    (opened,) = agent.outputs
-    assert isinstance(opened, OpenFlow)
+    (opened,) = agent.of(OpenFlow)
     agent.endpoint.flow_opened(Flow(Transport.TLS, LOCAL, REMOTE, opened.id), now=0.0)
     agent.drain()
     assert field(agent.sent[0], "Contact").startswith("<sips:")
@@ -90,8 +89,7 @@ def test_silence_is_408(agent: Agent) -> None:
 
 def test_a_broken_path_is_503(agent: Agent) -> None:
     agent.call(Hop(Transport.TCP, REMOTE))
-    (opened,) = agent.outputs
-    assert isinstance(opened, OpenFlow)
+    (opened,) = agent.of(OpenFlow)
     agent.endpoint.flow_failed(Flow(Transport.TCP, LOCAL, REMOTE, opened.id), "refused", now=0.0)
     agent.drain()
     assert [event.status for event in agent.of(CallRefused)] == [503]

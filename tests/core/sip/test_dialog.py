@@ -22,7 +22,7 @@ def called(data: bytes) -> Dialog:
 
 
 def calling(data: bytes, response: bytes) -> Dialog:
-    return Dialog.for_uac(read(data), read_response(response), flow=FLOW)
+    return Dialog.for_uac(read(data), read_response(response), flow=FLOW, sent_by=FLOW.local)
 
 
 def test_called_side_takes_the_route_set_in_order() -> None:

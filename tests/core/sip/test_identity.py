@@ -12,6 +12,7 @@ from siprec_core.sip.identity import (
     contact,
     failure,
     next_hop,
+    sent_by,
     success,
     via,
 )
@@ -20,7 +21,7 @@ from siprec_core.sip.transaction import InviteServerTransaction
 from siprec_core.sip.transaction_layer import IncomingRequest
 from siprec_core.sip.transport import Hop, Received
 from siprec_core.sip.uas import Refusal
-from siprec_core.types import Address, Flow, FlowId, Transport
+from siprec_core.types import Address, Flow, FlowId, Listening, Transport
 from tests.core.messages import read, request
 
 CONFIG = EndpointConfig(product="siprec", feature_tag="+sip.srs", understood=frozenset())
@@ -56,6 +57,33 @@ def test_the_contact_has_the_feature_tag_outside_the_brackets(
 def test_our_via_asks_for_rport() -> None:
     text = via(CONFIG, Transport.TCP, Address("2001:db8::1", 5060), "z9hG4bK1")
     assert text == "SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bK1;rport"
+
+
+HEARD = (
+    Listening(Transport.UDP, Address("192.0.2.1", 5070)),
+    Listening(Transport.TCP, Address("192.0.2.1", 5072)),
+    Listening(Transport.UDP, Address("2001:db8::1", 5074)),
+)
+
+
+@pytest.mark.parametrize(
+    ("transport", "host", "expected"),
+    [
+        (Transport.UDP, "192.0.2.9", Address("192.0.2.1", 5070)),
+        (Transport.TCP, "192.0.2.9", Address("192.0.2.1", 5072)),
+        (Transport.TLS, "192.0.2.9", Address("192.0.2.1", 5061)),
+        (Transport.UDP, "2001:db8::9", Address("2001:db8::1", 5074)),
+        (Transport.TCP, "2001:db8::9", Address("2001:db8::1", 5060)),
+    ],
+)
+def test_we_are_named_by_where_we_listen(transport: Transport, host: str, expected: Address) -> None:
+    assert sent_by(HEARD, Hop(transport, Address(host, 5060)), Address("192.0.2.77", 1)) == expected
+
+
+def test_without_a_listener_that_fits_the_known_address_counts() -> None:
+    known = Address("192.0.2.77", 5071)
+    assert sent_by((), Hop(Transport.TCP, Address("192.0.2.9", 5060)), known) == known
+    assert sent_by(HEARD[2:], Hop(Transport.TCP, Address("192.0.2.9", 5060)), known) == known
 
 
 def test_only_ipv6_is_bracketed() -> None:

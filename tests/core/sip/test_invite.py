@@ -39,6 +39,7 @@ FIGURE: dict[tuple[UsageState, UsageInput], tuple[str, UsageState]] = {
     (S.CALLING_ENDING, I.PROVISIONAL): ("send-cancel", S.CANCELLING),
     (S.CALLING_ENDING, I.SUCCESS): ("send-ack send-bye local-bye", S.ENDING),
     (S.CALLING_ENDING, I.FAILURE): ("cancelled gone", S.ENDED),
+    (S.PROCEEDING, I.RESTART): ("", S.CALLING),
     (S.PROCEEDING, I.SUCCESS): ("send-ack confirmed", S.CONFIRMED),
     (S.PROCEEDING, I.FAILURE): ("refused gone", S.ENDED),
     (S.PROCEEDING, I.HANG_UP): ("send-cancel", S.CANCELLING),

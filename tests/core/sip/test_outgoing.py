@@ -10,11 +10,13 @@ from siprec_core.machine import Outbox
 from siprec_core.sip.commands import SendDatagram
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.identity import EndpointConfig
+from siprec_core.sip.locate import HopFailure
 from siprec_core.sip.message import Request
-from siprec_core.sip.outgoing import RequestSender
-from siprec_core.sip.transaction_layer import LayerOutput, TransactionLayer
+from siprec_core.sip.outgoing import RequestSender, failure_of
+from siprec_core.sip.reply import respond
+from siprec_core.sip.transaction_layer import LayerOutput, ResponseArrived, TransactionLayer
 from siprec_core.sip.transport import TransportLayer
-from siprec_core.types import Transport
+from siprec_core.types import Address, Listening, Transport
 from tests.core.harness import entropy
 from tests.core.messages import field, read, request
 from tests.core.sip.endpoints import HOP, LOCAL, UDP
@@ -103,32 +105,77 @@ def test_large_requests_leave_over_tcp_where_that_is_wanted(size: int, transport
     bench = Bench(large_over_tcp=True)
     outgoing = bench.sender.start(large(size), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
     assert outgoing.request.top_via.transport == transport
-    assert (outgoing.fallback is None) is (transport == "UDP")
+    again = bench.sender.fail_over(outgoing, HopFailure.REFUSED, now=0.0)
+    assert (again is None) is (transport == "UDP")
 
 
 def test_a_hop_that_is_tcp_or_a_caller_that_wants_udp_is_obeyed() -> None:
     plain = Bench().sender.start(large(5000), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
     assert plain.request.top_via.transport == "UDP"
     over_tcp = replace(HOP, transport=Transport.TCP)
-    chosen = Bench(large_over_tcp=True).sender.start(large(5000), over_tcp, local=LOCAL, flow=None, owner=None, now=0.0)
-    assert chosen.fallback is None
+    bench = Bench(large_over_tcp=True)
+    chosen = bench.sender.start(large(5000), over_tcp, local=LOCAL, flow=None, owner=None, now=0.0)
+    assert chosen.request.top_via.transport == "TCP"
+    assert bench.sender.fail_over(chosen, HopFailure.REFUSED, now=0.0) is None
 
 
 def test_udp_is_tried_when_the_connection_cannot_be_made() -> None:
     bench = Bench(large_over_tcp=True)
     failed = bench.sender.start(large(1300), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
-    again = bench.sender.fall_back(failed, now=0.0)
+    again = bench.sender.fail_over(failed, HopFailure.REFUSED, now=0.0)
     assert again is not None
     (sent,) = bench.sent()
     assert field(sent.data, "Via").startswith("SIP/2.0/UDP")
     assert field(sent.data, "Via").count("branch") == 1
     assert again.request.cseq == failed.request.cseq
     assert again.request.top_via.branch != failed.request.top_via.branch
-    assert bench.sender.fall_back(again, now=0.0) is None, "there is no third path"
+    assert bench.sender.fail_over(again, HopFailure.NO_RESPONSE, now=0.0) is None, "there is no third path"
 
 
-def test_what_was_heard_of_over_tcp_is_not_sent_twice() -> None:
+def test_udp_is_not_for_what_went_unanswered_over_tcp() -> None:
     bench = Bench(large_over_tcp=True)
     outgoing = bench.sender.start(large(1300), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
-    outgoing.heard = True
-    assert bench.sender.fall_back(outgoing, now=0.0) is None
+    assert bench.sender.fail_over(outgoing, HopFailure.NO_RESPONSE, now=0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("transport", "status", "heard", "expected"),
+    [
+        (Transport.UDP, 408, False, HopFailure.NO_RESPONSE),
+        (Transport.UDP, 408, True, None),
+        (Transport.TCP, 503, False, HopFailure.REFUSED),
+        (Transport.TCP, 503, True, None),
+        (Transport.TLS, 503, False, HopFailure.TRANSPORT_FAILED),
+    ],
+)
+def test_what_counts_as_a_failure_of_the_place(
+    transport: Transport, status: int, heard: bool, expected: HopFailure | None
+) -> None:
+    hop = replace(HOP, transport=transport)
+    outgoing = Bench().sender.start(large(1), hop, local=LOCAL, flow=None, owner=None, now=0.0)
+    outgoing.heard = heard
+    arrival = ResponseArrived(outgoing=outgoing, status=status, reason="", response=None, flow=None)
+    assert failure_of(arrival) is expected
+
+
+@pytest.mark.parametrize(("status", "expected"), [(503, HopFailure.SERVICE_UNAVAILABLE), (500, None), (408, None)])
+def test_of_answers_only_503_sends_a_request_elsewhere(status: int, expected: HopFailure | None) -> None:
+    outgoing = Bench().sender.start(large(1), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    response = respond(outgoing.request, status)
+    arrival = ResponseArrived(outgoing=outgoing, status=status, reason="", response=response, flow=UDP)
+    assert failure_of(arrival) is expected
+
+
+def test_via_and_contact_name_where_we_listen_over_the_transport_that_is_used() -> None:
+    bench = Bench(large_over_tcp=True)
+    bench.sender.listening = (
+        Listening(Transport.UDP, Address("192.0.2.1", 5060)),
+        Listening(Transport.TCP, Address("192.0.2.1", 5062)),
+    )
+    over_tcp = bench.sender.start(large(1300), HOP, local=LOCAL, flow=None, owner=None, now=0.0)
+    assert str(over_tcp.request.top_via).startswith("SIP/2.0/TCP 192.0.2.1:5062;")
+    assert over_tcp.request.headers.get_all("Contact") == ["<sip:192.0.2.1:5062;transport=tcp>;+sip.src"]
+    over_udp = bench.sender.fail_over(over_tcp, HopFailure.REFUSED, now=0.0)
+    assert over_udp is not None
+    assert str(over_udp.request.top_via).startswith("SIP/2.0/UDP 192.0.2.1:5060;")
+    assert over_udp.request.headers.get_all("Contact") == ["<sip:192.0.2.1:5060>;+sip.src"]
