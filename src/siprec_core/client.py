@@ -52,7 +52,7 @@ from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import BodyPart, write_multipart
 from siprec_core.sip.session_timer import TimerPolicy
-from siprec_core.sip.uas import Refusal
+from siprec_core.sip.uas import Refusal, warning
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId
 
 
@@ -68,6 +68,8 @@ class ChangeOutcome:
 
 
 ClientOutput: TypeAlias = Command | CallEvent
+_UNFIT = Refusal(488, headers=(warning(399, "the offer does not have the streams of the recording"),))
+"""RFC 3261 14.2: a refused offer "SHOULD include a Warning header field"."""
 
 
 class RecordingClient:
@@ -349,7 +351,7 @@ class RecordingClient:
         offer, ours = read.offer, self._state.ours
         answer = None if offer is None else self._state.answer(offer)
         if read.refusal is not None or (offer is not None and answer is None):
-            self._endpoint.refuse_offer(usage, read.refusal or Refusal(488), now=now)
+            self._endpoint.refuse_offer(usage, read.refusal or _UNFIT, now=now)
             return
         body = b""
         if answer is not None:

@@ -10,6 +10,7 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.sip.fields import NameAddr
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Request, Response
+from siprec_core.sip.session_id import joined, session_identifier_of
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Flow
 
@@ -41,6 +42,8 @@ class Dialog:
     remote_sequence: int | None
     flow: Flow
     """The path the peer's last request or response came along."""
+    session_id: str | None = None
+    """Session-ID of our requests, None when the peer began without one (RFC 7989)."""
 
     @property
     def id(self) -> DialogId:
@@ -68,6 +71,7 @@ class Dialog:
             local_sequence=first_sequence,
             remote_sequence=request.cseq.number,
             flow=flow,
+            session_id=joined_session_id(request, local_tag),
         )
 
     @classmethod
@@ -92,6 +96,25 @@ class Dialog:
             flow=flow,
         )
 
+    @classmethod
+    def to_end(cls, request: Request, response: Response, *, flow: Flow) -> "Dialog":
+        """Make the dialog of a 2xx to our INVITE whose Contact or Record-Route is of no use: good for ACK and BYE.
+
+        They go where the INVITE went. Raises RemoteProtocolError when To cannot be read.
+        """
+        return cls(
+            call_id=request.call_id,
+            local_tag=request.from_.tag or "",
+            remote_tag=response.to.tag or "",
+            local=request.from_,
+            remote=response.to,
+            remote_target=request.uri,
+            route_set=tuple(str(route) for route in request.routes),
+            local_sequence=request.cseq.number,
+            remote_sequence=None,
+            flow=flow,
+        )
+
     def accept_sequence(self, request: Request) -> bool:
         """Take the CSeq of a request within the dialog; False when it is lower than one before (RFC 3261 12.2.2).
 
@@ -101,6 +124,9 @@ class Dialog:
         if self.remote_sequence is not None and number < self.remote_sequence:
             return False
         self.remote_sequence = number
+        if self.session_id is not None:
+            # RFC 7989 6: a transfer behind the peer changes its half within the dialog.
+            self.session_id = joined_session_id(request, self.local_tag) or self.session_id
         return True
 
     def refresh_target(self, message: Request | Response) -> None:
@@ -133,6 +159,8 @@ class Dialog:
         headers.add("To", str(self.remote))
         headers.add("Call-ID", self.call_id)
         headers.add("CSeq", f"{sequence} {method}")
+        if self.session_id is not None:
+            headers.add("Session-ID", self.session_id)
         return Request(method, uri, headers)
 
     def _routing(self) -> tuple[str, tuple[str, ...]]:
@@ -143,6 +171,12 @@ class Dialog:
             return self.remote_target, self.route_set
         # RFC 3261 12.2.1.1: a strict router's URI becomes the Request-URI, the remote target the last Route.
         return first, (*self.route_set[1:], f"<{self.remote_target}>")
+
+
+def joined_session_id(request: Request, local_tag: str) -> str | None:
+    """Give the Session-ID of our messages to the sender of a request; None when it has sent none."""
+    theirs = session_identifier_of(request.headers)
+    return None if theirs is None else str(joined(theirs, local_tag=local_tag))
 
 
 def _is_loose(uri: str) -> bool:

@@ -148,7 +148,8 @@ class CallEnded:
 
     usage: UsageId
     reason: str
-    """`bye`, `local-bye`, `cancelled`, `rejected`, `timeout-ack`, `session-timer`, `peer-gone`."""
+    """`bye`, `local-bye`, `cancelled`, `rejected`, `expired`, `timeout-ack`, `timeout-prack`, `session-timer`,
+    `peer-gone`, or what `hang_up` was given."""
     request: Request | None = None
 
 

@@ -7,6 +7,7 @@ from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.identity import EndpointConfig, next_hop, via
 from siprec_core.sip.message import Request
+from siprec_core.sip.reasons import Reason
 from siprec_core.sip.transaction_layer import OutgoingRequest, TransactionLayer
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Flow, Transport
@@ -52,9 +53,10 @@ class RequestSender:
         request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
         return self._layer.start(request, hop, local=local, flow=flow, owner=owner, now=now)
 
-    def bye(self, dialog: Dialog, *, owner: int | None, now: float) -> OutgoingRequest:
-        """Send BYE within a dialog (RFC 3261 15.1.1)."""
+    def bye(self, dialog: Dialog, reason: Reason, *, owner: int | None, now: float) -> OutgoingRequest:
+        """Send BYE within a dialog (RFC 3261 15.1.1), and say why (RFC 3326)."""
         request = dialog.request("BYE")
+        request.headers.add("Reason", str(reason))
         request.headers.add("User-Agent", self._config.product)
         return self.start(request, next_hop(dialog), local=dialog.flow.local, flow=dialog.flow, owner=owner, now=now)
 
@@ -69,8 +71,8 @@ class RequestSender:
         self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
         return request
 
-    def cancel(self, call: OutgoingRequest, *, now: float) -> OutgoingRequest:
-        """Send CANCEL: the INVITE's URI, Call-ID, To, From, Route, number and top Via (RFC 3261 9.1)."""
+    def cancel(self, call: OutgoingRequest, reason: Reason, *, now: float) -> OutgoingRequest:
+        """Send CANCEL: the INVITE's URI, Call-ID, To, From, Route, number and top Via (RFC 3261 9.1), and say why."""
         invite = call.request
         headers = Headers()
         headers.add("Via", str(invite.top_via))
@@ -81,6 +83,7 @@ class RequestSender:
         headers.add("To", invite.headers.get("To") or "")
         headers.add("Call-ID", invite.call_id)
         headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        headers.add("Reason", str(reason))
         request = Request("CANCEL", invite.uri, headers)
         self._layer.cancelled(call, now=now)
         return self._layer.start(request, call.hop, local=call.local, flow=call.flow, owner=call.owner, now=now)
