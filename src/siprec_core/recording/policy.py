@@ -14,7 +14,7 @@ from siprec_core.sip.uas import Refusal
 METADATA_TYPES = frozenset(uas.METADATA_TYPES)
 """Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
 UNDERSTOOD = frozenset(("siprec", "100rel", "timer"))
-"""Option tags that a client may require. With 100rel we send no 1xx but 100, which takes no PRACK (RFC 3262 3)."""
+"""Option tags that a client may require. With 100rel every 1xx of ours but 100 is reliable (RFC 3262 section 3)."""
 
 _SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
 """`+sip.src`, `;src` (BroadWorks, Webex, AudioCodes), `+sip-src` (NG9-1-1 clients)."""

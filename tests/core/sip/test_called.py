@@ -446,6 +446,7 @@ def test_options_are_answered_as_the_owner_says(agent: Agent) -> None:
     assert status(answer) == 200
     assert "INVITE" in field(answer, "Allow")
     assert "application/sdp" in field(answer, "Accept")
+    assert (field(answer, "Accept-Encoding"), field(answer, "Accept-Language")) == ("identity", "*")
     assert field(answer, "Contact").endswith(";+sip.srs")
     agent.endpoint.answer_options(asked.request_id, None, now=0.0)
     agent.drain()
