@@ -304,8 +304,8 @@ class RecordingClient:
 
     def _tell_call(self, event: EndpointEvent, now: float) -> None:
         match event:
-            case CallAnswered(response=response):
-                self._answered(response, now)
+            case CallAnswered(response=response, findings=findings):
+                self._answered(response, findings, now)
             case CallRefused(status=status, reason=reason):
                 self._reason = "refused"
                 self._outbox.put(RecordingRefused(status=status, reason=reason))
@@ -327,7 +327,7 @@ class RecordingClient:
             case _:
                 pass  # traces and acknowledgements of a call that we started need no act
 
-    def _answered(self, response: Response, now: float) -> None:
+    def _answered(self, response: Response, told: tuple[Finding, ...], now: float) -> None:
         offer = self._offer
         parsed = parse_sdp(response.body, limits=self.config.limits)
         if parsed.description is None or offer is None:
@@ -337,7 +337,7 @@ class RecordingClient:
             return
         found = self._agree(offer, parsed.description, now)
         self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
-        findings = (*response.findings, *parsed.findings, *found, *_response_findings(response))
+        findings = (*told, *response.findings, *parsed.findings, *found, *_response_findings(response))
         self._outbox.put(RecordingAnswered(response=response, labels=self._audio.labels, findings=findings))
 
     # changes

@@ -462,6 +462,22 @@ def test_the_answer_to_our_bye_is_in_the_journal(transport: Transport) -> None:
     assert [event.reason for event in pair.server.of(SessionEnded)] == ["server-bye"]
 
 
+def test_an_unasked_reliable_1xx_is_acknowledged_and_found() -> None:
+    pair = Pair(wire=Wire(drop=lambda data: data.startswith(b"INVITE")))
+    pair.call("1")
+    (sent,) = pair.client.messages(b"INVITE")
+    progress = response_to(sent, 183, extra=["Require: 100rel", "RSeq: 5"])
+    pair.inject(progress, source=pair.server.address, to=pair.client)
+    pair.inject(progress, source=pair.server.address, to=pair.client)
+    (prack,) = pair.client.messages(b"PRACK")
+    assert field(prack, "RAck") == "5 1 INVITE"
+    pair.inject(
+        response_to(sent, 200, body=OFFER.replace("sendonly", "recvonly")), source=pair.server.address, to=pair.client
+    )
+    (answered,) = pair.client.of(RecordingAnswered)
+    assert [found.code for found in answered.findings].count("progress-reliable") == 1
+
+
 def test_a_drained_server_tells_its_clients_why() -> None:
     pair = Pair()
     established(pair)

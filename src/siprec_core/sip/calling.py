@@ -135,6 +135,7 @@ class CallingSide:
             what = UsageInput.FAILURE  # without To there is nobody to send an ACK to
         else:
             what = UsageInput.UNUSABLE
+            call.early.continue_in(dialog)
             if usage.dialog is None:
                 self._calls.form_dialog(usage, dialog)
             elif usage.dialog.id != dialog.id:

@@ -230,7 +230,8 @@ class CallTable:
                         self._stack.sender.cancel(call.outgoing, reason_of_end("cancelled"), now=now)
                 case usages.Confirmed():
                     if arrival is not None and arrival.response is not None:
-                        self._stack.outbox.put(CallAnswered(usage=usage.id, response=arrival.response))
+                        answered = CallAnswered(usage=usage.id, response=arrival.response, findings=call.early.findings)
+                        self._stack.outbox.put(answered)
                 case usages.Refused():
                     if arrival is not None:
                         refused = CallRefused(usage=usage.id, status=arrival.status, reason=arrival.reason)

@@ -5,6 +5,7 @@ would give the call up without.
 """
 
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.findings import Finding, finding
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.reliable import RAck, rseq_of
@@ -17,11 +18,13 @@ _MOST_FORKS = 16
 class EarlyDialogs:
     """The early dialogs of one INVITE of ours, as far as reliable 1xx have formed them."""
 
-    __slots__ = ("_dialogs", "_last")
+    __slots__ = ("_dialogs", "_last", "findings")
 
     def __init__(self) -> None:
         self._dialogs: dict[str, Dialog] = {}
         self._last: dict[str, int] = {}
+        self.findings: tuple[Finding, ...] = ()
+        """Tells of the first reliable 1xx."""
 
     def acknowledge(self, invite: Request, response: Response, *, flow: Flow) -> tuple[Dialog, Request] | None:
         """Give the PRACK that a 1xx gets, with its dialog; None for one that is plain, repeated or out of order."""
@@ -40,6 +43,8 @@ class EarlyDialogs:
         if tag in self._last and number != self._last[tag] + 1:
             return None
         self._dialogs[tag], self._last[tag] = dialog, number
+        # RFC 3262 3: none may be sent unless the request listed 100rel in Supported or Require.
+        self.findings = self.findings or (finding("progress-reliable", "RSeq"),)
         prack = dialog.request("PRACK")
         prack.headers.add("RAck", str(RAck(number, invite.cseq.number, "INVITE")))
         return dialog, prack

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
+from siprec_core.findings import Finding
 from siprec_core.sip.commands import FlowCommand
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
@@ -131,6 +132,8 @@ class CallAnswered:
 
     usage: UsageId
     response: Response
+    findings: tuple[Finding, ...] = ()
+    """What was tolerated in the 1xx before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,15 @@ def test_the_dialog_counts_on() -> None:
     assert (dialog.local_sequence, other.local_sequence) == (6, 4)
 
 
+def test_an_answer_that_cannot_be_used_is_ended_with_a_number_above_that_of_the_prack() -> None:
+    agent = Agent()
+    agent.call(HOP)
+    invite = agent.sent[0]
+    agent.receive(response_to(invite, 183, to_tag="srs", extra=["Require: 100rel", "RSeq: 9"]))
+    _, bye = agent.receive(response_to(invite, 200, to_tag="srs", contact=None))
+    assert field(bye, "CSeq") == "3 BYE"
+
+
 @pytest.mark.requirement("3262-4-a")
 def test_a_call_sends_prack_and_goes_on_counting_from_it() -> None:
     agent = Agent()
