@@ -66,9 +66,9 @@ def _message(message: Request | Response, body: ParsedBody | None) -> Json:
         pass  # a finding tells it
     marks = siprec_marks(message, body)
     described["siprec"] = {
-        "recording_session": marks.any,
+        "recording_session": marks.any or marks.server_tag,
         "require": marks.require,
-        "feature_tag": marks.feature_tag,
+        "feature_tag": marks.feature_tag or marks.server_tag,
         "metadata": marks.metadata,
     }
     return described

@@ -54,11 +54,13 @@ from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import BodyPart, write_multipart
 from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.sip.session_timer import TimerPolicy
-from siprec_core.sip.uas import Refusal
+from siprec_core.sip.uas import Refusal, warning
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId
 
 ClientOutput: TypeAlias = Command | CallEvent
+_UNFIT = Refusal(488, headers=(warning(399, "the offer does not have the streams of the recording"),))
+"""RFC 3261 14.2: a refused offer "SHOULD include a Warning header field"."""
 
 
 class RecordingClient:
@@ -292,8 +294,8 @@ class RecordingClient:
         match event:
             case CallAttempted(hop=hop):
                 self._outbox.put(RecordingAttempted(hop=hop))
-            case CallAnswered(response=response):
-                self._answered(response, now)
+            case CallAnswered(response=response, findings=findings):
+                self._answered(response, findings, now)
             case CallRefused(status=status, reason=reason, local=local):
                 self._reason = "refused"
                 self._outbox.put(RecordingRefused(status=status, reason=reason, local=local))
@@ -316,7 +318,7 @@ class RecordingClient:
             case _:
                 pass  # traces and acknowledgements of a call that we started need no act
 
-    def _answered(self, response: Response, now: float) -> None:
+    def _answered(self, response: Response, told: tuple[Finding, ...], now: float) -> None:
         offer = self._offer
         parsed = parse_sdp(response.body, limits=self.config.limits)
         if parsed.description is None or offer is None:
@@ -326,7 +328,7 @@ class RecordingClient:
             return
         found = self._agree(offer, parsed.description, now)
         self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
-        findings = (*response.findings, *parsed.findings, *found, *_response_findings(response))
+        findings = (*told, *response.findings, *parsed.findings, *found, *_response_findings(response))
         self._outbox.put(RecordingAnswered(response=response, labels=self._audio.labels, findings=findings))
 
     # changes
@@ -340,7 +342,7 @@ class RecordingClient:
         offer, ours = read.offer, self._state.ours
         answer = None if offer is None else self._state.answer(offer)
         if read.refusal is not None or (offer is not None and answer is None):
-            self._endpoint.refuse_offer(usage, read.refusal or Refusal(488), now=now)
+            self._endpoint.refuse_offer(usage, read.refusal or _UNFIT, now=now)
             return
         body = b""
         if answer is not None:

@@ -15,11 +15,12 @@ from siprec_core.recording.events import (
     MetadataUpdated,
     SessionEnded,
     SessionEstablished,
+    SessionRefused,
     StreamsChanged,
 )
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.replay import MetadataBody, Replay
-from siprec_core.types import SessionId, Transport
+from siprec_core.types import Flow, FlowId, SessionId, Transport
 from tests.core.harness import Pair, Wire
 from tests.core.messages import METADATA, OFFER, body, field, invite, request, response_to, status, tag
 from tests.core.sip.test_changing import UPDATE_ALLOWED
@@ -436,6 +437,125 @@ def test_large_requests_take_tcp_where_that_is_configured() -> None:
     assert pair.client.of(RecordingEnded)
 
 
+def journal_of(pair: Pair) -> bytes:
+    return next(data for name, data in pair.server.files.items() if name.endswith("journal.pcapng"))
+
+
+def replayed(pair: Pair) -> Replay:
+    replay = Replay(limits=Limits())
+    replay.receive(journal_of(pair))
+    replay.end_of_file()
+    while replay.poll() is not None:
+        pass
+    return replay
+
+
+@pytest.mark.requirement("7866-9.2-k", "3326-2-a")
+def test_the_replay_knows_what_was_refused_and_why_the_client_left() -> None:
+    pair = Pair()
+    pair.inject(invite())
+    to_tag = tag(pair.server.sent[-1])
+    pair.inject(request("ACK", to_tag=to_tag, branch="z9hG4bK-ack"))
+    told = METADATA.replace("ann@", "eve@")
+    pair.inject(invite(offer=OFFER.replace("m=audio", "m=video"), metadata=told, cseq=2, to_tag=to_tag))
+    assert status(pair.server.sent[-1]) == 488
+    pair.inject(request("ACK", cseq=2, to_tag=to_tag, branch="z9hG4bK-INVITE-2-call-1"))
+    pair.inject(invite(method="UPDATE", offer=None, metadata=METADATA.replace("ann@", "joe@"), cseq=3, to_tag=to_tag))
+    assert status(pair.server.sent[-1]) == 200
+    (session,) = pair.recorder._sessions.values()
+    pair.inject(request("BYE", cseq=4, to_tag=to_tag, extra=["Reason: Q.850;cause=16"]))
+    live = json.loads(session.account.report("completed").to_bytes())
+    again = replayed(pair).account
+    assert again is not None
+    assert [entry["aors"] for entry in live["participants"]] == [["sip:joe@example.com"]]
+    assert [entry["reasons"] for entry in live["timeline"] if entry["event"] == "bye"] == [["Q.850;cause=16"]]
+    assert json.loads(again.report("completed").to_bytes()) == live
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_the_answer_to_our_bye_is_in_the_journal(transport: Transport) -> None:
+    pair = Pair(transport=transport)
+    session = established(pair)
+    pair.recorder.end(session, now=pair.now)
+    pair.run(1.0)
+    (bye,) = pair.server.messages(b"BYE")
+    assert field(bye, "Reason").startswith("SIP;cause=200;")
+    answer = next(data for data in pair.client.messages(b"SIP/2.0 200") if field(data, "CSeq").endswith("BYE"))
+    assert answer in journal_of(pair)
+    assert [event.reason for event in pair.server.of(SessionEnded)] == ["server-bye"]
+
+
+def test_an_unasked_reliable_1xx_is_acknowledged_and_found() -> None:
+    pair = Pair(wire=Wire(drop=lambda data: data.startswith(b"INVITE")))
+    pair.call("1")
+    (sent,) = pair.client.messages(b"INVITE")
+    progress = response_to(sent, 183, extra=["Require: 100rel", "RSeq: 5"])
+    pair.inject(progress, source=pair.server.address, to=pair.client)
+    pair.inject(progress, source=pair.server.address, to=pair.client)
+    (prack,) = pair.client.messages(b"PRACK")
+    assert field(prack, "RAck") == "5 1 INVITE"
+    pair.inject(
+        response_to(sent, 200, body=OFFER.replace("sendonly", "recvonly")), source=pair.server.address, to=pair.client
+    )
+    (answered,) = pair.client.of(RecordingAnswered)
+    assert [found.code for found in answered.findings].count("progress-reliable") == 1
+
+
+def test_a_drained_server_tells_its_clients_why() -> None:
+    pair = Pair()
+    established(pair)
+    pair.recorder.shut_down(drain_seconds=0.0, now=pair.now)
+    pair.run(1.0)
+    assert field(pair.server.messages(b"BYE")[0], "Reason").startswith("SIP;cause=503;")
+
+
+@pytest.mark.requirement("3262-3-a", "3261-13.3.1-b")
+def test_a_client_that_waits_for_the_application_hears_of_it_reliably() -> None:
+    pair = Pair(config=ServerConfig(manual=True))
+    pair.inject(invite(require="siprec, 100rel"))
+    pair.run(60.0)
+    progress = pair.server.sent[-1]
+    assert (status(progress), field(progress, "Require")) == (183, "100rel")
+    rack = f"RAck: {field(progress, 'RSeq')} 1 INVITE"
+    pair.inject(request("PRACK", cseq=2, to_tag=tag(progress), extra=[rack]))
+    assert status(pair.server.sent[-1]) == 200
+    pair.run(30.0)
+    assert pair.server.sent[-1] != progress, "it is not repeated any more"
+    (session,) = pair.recorder.sessions()
+    pair.recorder.accept(session, now=pair.now)
+    pair.settle()
+    assert (status(pair.server.sent[-1]), tag(pair.server.sent[-1])) == (200, tag(progress))
+
+
+def test_a_client_that_acknowledges_no_reliable_1xx_is_refused() -> None:
+    pair = Pair(config=ServerConfig(manual=True))
+    pair.inject(invite(require="siprec, 100rel"))
+    pair.run(92.5)
+    assert status(pair.server.sent[-1]) == 504
+    assert [event.status for event in pair.server.of(SessionRefused)] == [504]
+    assert not pair.recorder.sessions()
+
+
+@pytest.mark.requirement("3261-13.3.1-a")
+def test_a_client_whose_patience_is_over_is_refused_with_487() -> None:
+    pair = Pair(config=ServerConfig(manual=True))
+    pair.inject(invite(extra=["Expires: 20"]))
+    pair.run(21.0)
+    assert [event.status for event in pair.server.of(SessionRefused)] == [487]
+    assert not pair.recorder.sessions()
+
+
+def test_calls_before_lost_framing_are_answered_on_their_connection() -> None:
+    pair = Pair()
+    flow = Flow(Transport.TCP, pair.server.address, pair.client.address, FlowId(5))
+    pair.recorder.flow_opened(flow, now=0.0)
+    piece = request("OPTIONS", transport="TCP", call_id="o") + invite(transport="TCP") + b"\x16\x03\x01"
+    pair.recorder.receive_stream(flow, piece, now=0.0)
+    pair.settle()
+    assert [status(data) for data in pair.server.sent] == [200, 200]
+    assert not pair.server.flows, "no connection was opened for them"
+
+
 def test_digits_told_by_info_are_in_the_replay() -> None:
     pair = Pair()
     pair.inject(invite())
@@ -447,11 +567,7 @@ def test_digits_told_by_info_are_in_the_replay() -> None:
         pair.inject(request("INFO", cseq=cseq, to_tag=to_tag, body=text, content_type=kind))
     pair.inject(request("BYE", cseq=9, to_tag=to_tag))
     assert [status(data) for data in pair.server.sent[-3:]] == [200, 415, 200]
-    replay = Replay(limits=Limits())
-    replay.receive(next(data for name, data in pair.server.files.items() if name.endswith("journal.pcapng")))
-    replay.end_of_file()
-    while replay.poll() is not None:
-        pass
+    replay = replayed(pair)
     assert replay.account is not None
     digits = [entry for entry in replay.account.report("completed").timeline if entry["event"] == "dtmf"]
     assert [(entry["digit"], entry["source"], entry["duration"]) for entry in digits] == [("5", "info", 0.16)]

@@ -62,6 +62,13 @@ SESSION_CODES = (
         "let the client answer the offer of a 200 in its ACK",
     ),
     FindingCode(
+        "progress-reliable",
+        _W,
+        "RFC 3262 3",
+        "a 1xx to our INVITE is reliable, which we had not said that we support; it was acknowledged",
+        "let the server send 1xx reliably only where 100rel is in Supported or Require",
+    ),
+    FindingCode(
         "change-refused",
         _W,
         "RFC 3261 14.1",

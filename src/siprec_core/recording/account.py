@@ -22,6 +22,8 @@ from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import AcceptedFormat, AnswerPlan, LinePlan
 from siprec_core.sip.info import InfoDigit
+from siprec_core.sip.message import Request
+from siprec_core.sip.reasons import reasons_of
 from siprec_core.types import Address, Component, DatagramBatch, MediaId, SessionId, Transport
 
 _RANKS = {
@@ -211,6 +213,12 @@ class RecordingAccount:
         if digit.duration is not None:
             fields["duration"] = digit.duration
         self.noted("dtmf", fields, now=now)
+
+    def bye_received(self, bye: Request, *, now: float) -> None:
+        """Take the BYE of the client: its reasons belong into the timeline (RFC 3326)."""
+        reasons: list[JsonValue] = [str(reason) for reason in reasons_of(bye.headers)]
+        if reasons:
+            self.noted("bye", {"reasons": reasons}, now=now)
 
     def receive_media(self, line: int, batch: DatagramBatch, *, component: Component, now: float) -> Accepted:
         """Take datagrams of a line and give those to be journalled; KeyError for a line that was never accepted."""

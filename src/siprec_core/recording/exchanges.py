@@ -28,7 +28,7 @@ from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import Answered, AnswerPlan, build_answer, plan_answer
 from siprec_core.sip.message import Request
-from siprec_core.sip.uas import Refusal
+from siprec_core.sip.uas import Refusal, warning
 from siprec_core.types import Flow, MediaId, SessionId, SinkId
 
 
@@ -68,6 +68,9 @@ class Refuse:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HangUp:
     """End the call with BYE: a limit of ours was reached."""
+
+    reason: str
+    """An `end_reason` of `recording.json`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +174,9 @@ class SessionExchanges(ABC):
         self.state = SessionState.BINDING
         read = self._invitation
         if read is None or read.offer is None:
-            self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
+            self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", (warning(399, "an SDP offer is needed"),)))
         else:
-            self._negotiate(read, read.offer, now)
+            self._negotiate(read.offer, read, now)
 
     def cancel(self) -> None:
         """Forget a session that was never answered: the client cancelled it, or the application refused it."""
@@ -217,7 +220,7 @@ class SessionExchanges(ABC):
             if self._exchange is not None:
                 self._outbox.put(Refuse(refusal=Refusal(491)))
                 return
-            self._negotiate(read, read.offer, now)
+            self._negotiate(read.offer, read, now)
             return
         self._take_metadata(read, now)
         self._outbox.put(Answer(body=self._offer_again(read.request)))
@@ -305,7 +308,7 @@ class SessionExchanges(ABC):
 
     # negotiation
 
-    def _negotiate(self, read: RecordingRequest, offer: SessionDescription, now: float) -> None:
+    def _negotiate(self, offer: SessionDescription, read: RecordingRequest, now: float) -> None:
         try:
             plan = plan_answer(
                 offer,
@@ -314,8 +317,8 @@ class SessionExchanges(ABC):
                 previous=self._answered,
             )
         except NegotiationError as error:
-            warning = _warning(error.warning_code, error.message)
-            self._refuse_exchange(Refusal(error.status, headers=warning))
+            why = warning(error.warning_code, error.message)
+            self._refuse_exchange(Refusal(error.status, headers=(why,)))
             return
         self._found(plan.findings)
         if self._paused:
@@ -481,9 +484,3 @@ def recording_directory(session: SessionId, unix_ns: int) -> str:
     """Give the folder of a recording: `YYYY/MM/DD/<recording-id>` of its start in UTC."""
     year, month, day = format_instant(unix_ns)[:10].split("-")
     return f"{year}/{month}/{day}/{session}"
-
-
-def _warning(code: int, text: str) -> tuple[tuple[str, str], ...]:
-    printable = "".join(character if " " <= character <= "~" and character not in '"\\' else " " for character in text)
-    # RFC 3261 20.43: warn-code, warn-agent (a pseudonym will do) and quoted warn-text.
-    return (("Warning", f'{code} siprec "{printable[:200]}"'),)

@@ -15,7 +15,7 @@ from siprec_core.sip.uas import Refusal
 METADATA_TYPES = frozenset(uas.METADATA_TYPES)
 """Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
 UNDERSTOOD = frozenset(("siprec", "100rel", "timer"))
-"""Option tags that a client may require. With 100rel we send no 1xx but 100, which takes no PRACK (RFC 3262 3)."""
+"""Option tags that a client may require. With 100rel every 1xx of ours but 100 is reliable (RFC 3262 section 3)."""
 
 _SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
 """`+sip.src`, `;src` (BroadWorks, Webex, AudioCodes), `+sip-src` (NG9-1-1 clients)."""
@@ -44,7 +44,10 @@ class ServerConfig:
     strict: bool = False
     """Refuse what RFC 7866 does not allow instead of recording it with a finding."""
     manual: bool = False
-    """Wait for `accept` or `reject` of the application before answering."""
+    """Wait for `accept` or `reject` of the application before answering.
+
+    The client hears 183 every minute, reliably if it requires 100rel. It gets 487 when the time of its Expires is over.
+    """
     session_expires: int = 1800
     """The longest session interval in seconds that we grant, and the one that we ask for (RFC 4028)."""
     min_se: int = 90
@@ -68,11 +71,13 @@ class SiprecMarks:
     require: bool
     """`siprec` in Require."""
     feature_tag: bool
-    """`+sip.src` or `+sip.srs` on the Contact, in any spelling seen in the field."""
+    """`+sip.src` on the Contact, in any spelling seen in the field."""
     standard_tag: bool
     """The feature tag stands as RFC 7866 wants it."""
     metadata: bool
     """A metadata body part."""
+    server_tag: bool = False
+    """`+sip.srs` on the Contact: the sender is a recording server, whose INVITE only a recording client takes."""
 
     @property
     def any(self) -> bool:
@@ -91,9 +96,9 @@ def marks_of(request: Request, body: ParsedBody) -> SiprecMarks:
         require = any("siprec" in tag for tag in request.require)
     except RemoteProtocolError:
         require = False
-    standard, loose = _feature_tags(request)
+    standard, loose, server = _feature_tags(request)
     metadata = any(part.content_type.media_type in METADATA_TYPES for part in body.leaves())
-    return SiprecMarks(require, standard or loose, standard, metadata)
+    return SiprecMarks(require, standard or loose, standard, metadata, server)
 
 
 def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
@@ -110,22 +115,24 @@ def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _feature_tags(request: Request) -> tuple[bool, bool]:
-    """Tell whether the tag stands as a Contact parameter, and whether it stands in any other way."""
+def _feature_tags(request: Request) -> tuple[bool, bool, bool]:
+    """Tell whether a client's tag stands as it should, whether in any other way, and whether there is a server's."""
     try:
         contacts = request.contacts
     except RemoteProtocolError:
         contacts = []
+    standard = loose = server = False
     for address in contacts:
         for name, value in address.parameters:
             # RFC 3840 9: a boolean tag without a value is true; ="FALSE" says that the feature is not there.
             if (value or "TRUE").strip('"').upper() == "FALSE":
                 continue
-            if name.lower() in ("+sip.src", "+sip.srs"):
-                return True, True
-            if name.lower() in _SOURCE_TAGS:
-                return False, True
-    return False, any(_MISPLACED_TAG.search(raw) is not None for raw in request.headers.get_all("Contact"))
+            standard = standard or name.lower() == "+sip.src"
+            loose = loose or name.lower() in _SOURCE_TAGS
+            server = server or name.lower() == "+sip.srs"
+    if not standard:
+        loose = loose or any(_MISPLACED_TAG.search(raw) is not None for raw in request.headers.get_all("Contact"))
+    return standard, loose, server
 
 
 def refuse_unmarked(marks: SiprecMarks, *, strict: bool) -> Refusal | None:

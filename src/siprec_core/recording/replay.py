@@ -366,8 +366,9 @@ class Replay:
             account.found(*asked.read.findings)
             if asked.first:
                 self._invitation = asked.read
-            elif asked.read.refusal is None and not asked.waits:
+            elif asked.request.method == "BYE":
                 self._take_metadata(asked.read, now)
+                account.bye_received(asked.request, now=now)
         if asked.request.method == "INFO" and asked.from_client and not _info_refused(asked.request):
             digit = read_digit(asked.request)
             if digit is not None:
@@ -384,8 +385,10 @@ class Replay:
         if answered.offer is not None and answered.answer is not None:
             self._negotiate(answered.offer, answered.answer, now)
             self._find_ports(answered.answer, seen)
-        if answered.read is not None and answered.read.refusal is None:
-            self._take_metadata(answered.read, now)
+        read = answered.read
+        if read is not None and not answered.first and read.request.method != "BYE":
+            # RFC 3261 14.1: what was refused has changed nothing.
+            self._take_metadata(read, now)
         if answered.first and account.answered_ns is None:
             account.answered(now=now)
             if self._invitation is not None:

@@ -66,6 +66,8 @@ class SessionRouter:
                 feature_tag="+sip.srs",
                 understood=UNDERSTOOD,
                 supported=("timer",),
+                # RFC 3262 3: our 1xx are reliable where a client requires it; to our own requests we know none.
+                supported_when_called=("100rel",),
                 advertise=config.advertise,
                 timers=TimerPolicy(
                     session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
@@ -118,7 +120,10 @@ class SessionRouter:
                 detail = f"from {flow.remote}: {malformed.error}"
                 self._diagnose("sip-malformed", Severity.WARNING, None, detail)
             case CallGone(usage=usage):
-                self._by_usage.pop(usage, None)
+                session = self._sessions.get(self._by_usage.pop(usage, SessionId("")))
+                if session is not None:
+                    session.call_gone(now=now)
+                    self._drain_session(session, now)
             case (
                 OfferReceived(usage=usage)
                 | OfferWithdrawn(usage=usage)
@@ -164,9 +169,9 @@ class SessionRouter:
 
     def _call_ended(self, session: RecordingSession, reason: str, request: Request | None, now: float) -> None:
         if session.state in (SessionState.REQUESTED, SessionState.BINDING):
-            refusal = Refusal(503 if reason == "local-bye" else 487)
+            refusal = Refusal({"local-bye": 503, "timeout-prack": 504}.get(reason, 487))
             self._put_refused(session.call_id, session.flow.remote, refusal)
-        read = None if request is None or not request.body else self._read(request)
+        read = None if request is None else self._read(request)
         session.ended("server-bye" if reason == "local-bye" else reason, read=read, now=now)
 
     # calls
@@ -244,8 +249,8 @@ class SessionRouter:
                     self._refuse(session, refusal, now)
                 case Ask():
                     self._ask(session, output, now)
-                case HangUp():
-                    self._endpoint.hang_up(self._usages[session.id], now=now)
+                case HangUp(reason=reason):
+                    self._endpoint.hang_up(self._usages[session.id], reason=reason, now=now)
                     self._drain_endpoint(now)
                 case _:
                     self._pass_up(session, output)

@@ -47,6 +47,10 @@ __all__ = [
 ]
 
 
+_FAREWELL_SECONDS = 2.0
+"""How long a journal stays open for the answer to our BYE."""
+
+
 class RecordingSession(SessionExchanges):
     """One recording. Inputs are keyed by the server; outputs are commands, events and signals for the server."""
 
@@ -68,6 +72,7 @@ class RecordingSession(SessionExchanges):
         self._ended = now
         self._end_reason = ""
         self._storage_failed = False
+        self._farewell_until: float | None = None
 
     # machine
 
@@ -77,12 +82,14 @@ class RecordingSession(SessionExchanges):
 
     def next_timeout(self) -> float | None:
         """Give the instant of the next flush or limit."""
-        return earliest(self._journal.flush_at, self._ends_at, self._silent_at())
+        return earliest(self._journal.flush_at, self._ends_at, self._silent_at(), self._farewell_until)
 
     def handle_timeout(self, *, now: float) -> None:
         """Flush the journal; end a session that reached a limit."""
         if self._journal.flush_at is not None and now >= self._journal.flush_at:
             self._journal.flush()
+        if self._farewell_until is not None and now >= self._farewell_until:
+            self.call_gone(now=now)
         if self.state is not SessionState.ACTIVE:
             return
         silent_at = self._silent_at()
@@ -111,7 +118,7 @@ class RecordingSession(SessionExchanges):
             self.account.digit_received(digit, now=now)
 
     def ended(self, reason: str, *, read: RecordingRequest | None, now: float) -> None:
-        """Take the end of the call; `read` is the body of the peer's BYE (RFC 8068 section 3.2.4)."""
+        """Take the end of the call; `read` is the peer's BYE, whose body may hold metadata (RFC 8068 section 3.2.4)."""
         if self.state in (SessionState.REQUESTED, SessionState.BINDING):
             self.cancel()
             return
@@ -120,6 +127,9 @@ class RecordingSession(SessionExchanges):
         if read is not None:
             self._found(read.findings)
             self._take_metadata(read, now)
+            self.account.bye_received(read.request, now=now)
+        elif reason != "bye":
+            self._farewell_until = now + _FAREWELL_SECONDS
         self._end_reason = self._end_reason or reason
         self._ended = now
         self._ends_at = None
@@ -129,11 +139,16 @@ class RecordingSession(SessionExchanges):
         self._release()
         self._finish_if_closed(now)
 
+    def call_gone(self, *, now: float) -> None:
+        """Take the word that no more messages of the call come: our BYE was answered, or nobody waits for that."""
+        self._farewell_until = None
+        self._finish_if_closed(now)
+
     def end(self, reason: str, *, now: float) -> None:
         """Hang up for a reason of ours: an `end_reason` of `recording.json`."""
         if self.state is SessionState.ACTIVE:
             self._end_reason = self._end_reason or reason
-            self._outbox.put(HangUp())
+            self._outbox.put(HangUp(reason=self._end_reason))
         del now
 
     # media
@@ -217,7 +232,7 @@ class RecordingSession(SessionExchanges):
         self._ends_at = None
         self._end_reason = reason
         self._note_finding(finding("limit-reached", "recording", f"ended by {reason}"), now)
-        self._outbox.put(HangUp())
+        self._outbox.put(HangUp(reason=reason))
 
     def _silent_at(self) -> float | None:
         seconds = self._config.limits.no_media_seconds
@@ -226,7 +241,7 @@ class RecordingSession(SessionExchanges):
         return self._last_heard + seconds
 
     def _finish_if_closed(self, now: float) -> None:
-        if self.state is not SessionState.CLOSING or self._lines.closing:
+        if self.state is not SessionState.CLOSING or self._lines.closing or self._farewell_until is not None:
             return
         self.state = SessionState.RENDERING
         received, rejected = _packet_counts(self.account)

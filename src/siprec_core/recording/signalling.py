@@ -4,7 +4,7 @@ Nothing is refused here and nothing answered: what was answered 2xx happened, th
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from siprec_core.containers.capture import Datagram
@@ -105,11 +105,6 @@ class Asked:
     first: bool
     """It is the INVITE that began the call."""
 
-    @property
-    def waits(self) -> bool:
-        """True for an offer of the client within the call: a refusal leaves everything as it was (RFC 3261 14.1)."""
-        return self.from_client and not self.first and self.read.offer is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -123,7 +118,7 @@ class Answered:
     answer: SessionDescription | None
     """What the recording server described."""
     read: RecordingRequest | None = None
-    """The request of the client, when it carried an offer within the call: what else it says counts from now on."""
+    """The request of the recording client that this answers for the first time."""
 
 
 class _Pending:
@@ -131,8 +126,8 @@ class _Pending:
 
     def __init__(self, asked: Asked) -> None:
         self.description = asked.read.offer
-        self.read = asked.read if asked.waits else None
         self.from_client = asked.from_client
+        self.read = asked.read if asked.from_client else None
         self.first = asked.first
         self.done = False
         self.late: SessionDescription | None = None
@@ -197,8 +192,8 @@ class CallReader:
         if key[1] == "INVITE" and pending.description is None and description is not None:
             # RFC 3261 13.2.1: an INVITE without offer gets it in the 2xx and has its answer in the ACK.
             pending.late = description
-            return Answered(at_ns, pending.first, None, None)
-        return _answered(pending, at_ns, pending.description, description)
+            return Answered(at_ns, pending.first, None, None, pending.read)
+        return replace(_answered(pending, at_ns, pending.description, description), read=pending.read)
 
     def _receive_ack(self, ack: Request, key: tuple[int, str, bool], at_ns: int) -> Answered | None:
         pending = self._pending.get(key)

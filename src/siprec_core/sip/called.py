@@ -17,6 +17,7 @@ from siprec_core.sip.info import refuse_info
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.matching import TransactionKey, merge_key
 from siprec_core.sip.message import Request, Response
+from siprec_core.sip.reliable import Provisionals, rack_of, requires_reliable
 from siprec_core.sip.reply import respond, stateless_tag
 from siprec_core.sip.session_timer import grant, grant_headers, refuse_interval
 from siprec_core.sip.transaction_layer import AckArrived, IncomingRequest
@@ -84,7 +85,10 @@ class CalledSide:
             self._refuse(incoming, refusal, now)
             return
         response = answer(self._stack.config, incoming, 200)
-        add_capabilities(self._stack.config, response.headers)
+        add_capabilities(self._stack.config, response.headers, called=True)
+        # RFC 3261 11.2: Accept-Encoding and Accept-Language "SHOULD be present"; we read no text for people.
+        response.headers.add("Accept-Encoding", "identity")
+        response.headers.add("Accept-Language", "*")
         # RFC 3840 8: the capabilities of a UA stand in the Contact of its OPTIONS response.
         response.headers.add("Contact", contact(self._stack.config, incoming.flow))
         self._stack.layer.respond(incoming, response, now=now)
@@ -181,9 +185,10 @@ class CalledSide:
         dialog = Dialog.for_uas(incoming.request, local_tag=incoming.local_tag, flow=incoming.flow)
         usage = InviteUsage(self._calls.next_id(), incoming.request, calling=False, dialog=dialog)
         incoming.owner = usage.id
-        call = Call(usage, incoming=incoming)
+        call = Call(usage, incoming=incoming, provisionals=self._provisionals(incoming.request, now))
         self._calls.add(call)
         self._calls.learn(call, incoming.request)
+        self._calls.arm(usage)
         self._stack.outbox.put(
             InviteReceived(
                 usage=usage.id,
@@ -193,6 +198,11 @@ class CalledSide:
                 raw=incoming.take_raw(),
             )
         )
+
+    def _provisionals(self, invite: Request, now: float) -> Provisionals:
+        # RFC 3262 3: it is RECOMMENDED to choose the first RSeq uniformly from 1 to 2**31 - 1.
+        first = 1 + int(self._stack.ids.fraction() * (2**31 - 1)) if requires_reliable(invite) else 1
+        return Provisionals(invite, first_number=first, now=now)
 
     def _receive_options(self, incoming: IncomingRequest) -> None:
         self._last_request += 1
@@ -244,10 +254,18 @@ class CalledSide:
         elif request.method == "INFO":
             self._receive_info(incoming, call, now)
         elif request.method == "PRACK":
-            # RFC 3262 3: we send no reliable 1xx, so no PRACK can match one; that is answered 481.
-            self._refuse(incoming, Refusal(481), now)
+            self._receive_prack(incoming, call, now)
         else:
             self._receive_offer(incoming, call, now)
+
+    def _receive_prack(self, incoming: IncomingRequest, call: Call, now: float) -> None:
+        rack, provisionals = rack_of(incoming.request), call.provisionals
+        if provisionals is None or not provisionals.acknowledge(rack, now=now):
+            # RFC 3262 3: a PRACK that matches no unacknowledged 1xx "MUST" be answered 481.
+            self._refuse(incoming, Refusal(481), now)
+            return
+        self._stack.layer.respond(incoming, answer(self._stack.config, incoming, 200), now=now)
+        self._calls.arm(call.usage)
 
     def _receive_info(self, incoming: IncomingRequest, call: Call, now: float) -> None:
         refusal = Refusal(481) if call.usage.is_over else refuse_info(incoming.request)

@@ -10,6 +10,7 @@ from siprec_core.sip.identity import add_capabilities
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.reaching import Reaching
+from siprec_core.sip.reasons import reason_of_end
 from siprec_core.sip.session_timer import LEAST_MIN_SE
 from siprec_core.sip.transaction_layer import ResponseArrived
 from siprec_core.sip.transport import Hop
@@ -57,6 +58,7 @@ class CallingSide:
         if response is not None and arrival.status < 200:
             usage.advance(UsageInput.PROVISIONAL, now=now)
             self._stack.outbox.put(CallProgressed(usage=usage.id, response=response))
+            self._acknowledge_progress(call, arrival, response, now)
         elif response is not None and arrival.flow is not None and arrival.status < 300:
             self._succeed(call, arrival, response, arrival.flow, now)
             return
@@ -91,17 +93,16 @@ class CallingSide:
         try:
             dialog = Dialog.for_uac(usage.invite, response, flow=flow, sent_by=arrival.outgoing.local)
         except RemoteProtocolError as error:
-            unusable = replace(arrival, status=502, reason=f"unusable 200: {error}")
-            usage.advance(UsageInput.FAILURE, now=now)
-            self._calls.settle(call, now=now, arrival=unusable)
+            self._end_unusable(call, arrival, response, flow, error, now)
             return
+        call.early.continue_in(dialog)
         if usage.dialog is None:
             self._calls.form_dialog(usage, dialog)
         elif usage.dialog.id != dialog.id:
             # RFC 3261 13.2.2.4: one dialog is kept; another fork's is acknowledged and ended.
             sequence = usage.invite.cseq.number
             self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, now=now)
-            self._stack.sender.bye(dialog, owner=None, now=now)
+            self._stack.sender.bye(dialog, reason_of_end("forked"), owner=None, now=now)
             return
         if usage.state in (UsageState.CALLING, UsageState.PROCEEDING):
             self._calls.learn(call, response)
@@ -109,3 +110,42 @@ class CallingSide:
         usage.advance(UsageInput.SUCCESS, now=now)
         self._calls.settle(call, now=now, arrival=arrival)
         self._calls.arm_session_timer(call)
+
+    def _acknowledge_progress(self, call: Call, arrival: ResponseArrived, response: Response, now: float) -> None:
+        """Send the PRACK that a reliable 1xx asks for (RFC 3262 section 4)."""
+        if arrival.flow is None:
+            return
+        local = arrival.outgoing.local
+        reliable = call.early.acknowledge(call.usage.invite, response, flow=arrival.flow, sent_by=local)
+        if reliable is not None:
+            dialog, prack = reliable
+            self._stack.sender.start_within(prack, dialog, owner=call.usage.id, now=now)
+
+    def _end_unusable(
+        self,
+        call: Call,
+        arrival: ResponseArrived,
+        response: Response,
+        flow: Flow,
+        error: RemoteProtocolError,
+        now: float,
+    ) -> None:
+        """Acknowledge and end what a 2xx without a usable Contact has begun; the owner hears of 502."""
+        usage = call.usage
+        try:
+            dialog = Dialog.to_end(usage.invite, response, flow=flow, sent_by=arrival.outgoing.local)
+        except RemoteProtocolError:
+            what = UsageInput.FAILURE  # without To there is nobody to send an ACK to
+        else:
+            what = UsageInput.UNUSABLE
+            call.early.continue_in(dialog)
+            if usage.dialog is None:
+                self._calls.form_dialog(usage, dialog)
+            elif usage.dialog.id != dialog.id:
+                sequence = usage.invite.cseq.number
+                self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, now=now)
+                self._stack.sender.bye(dialog, reason_of_end("forked"), owner=None, now=now)
+                return
+        usage.advance(what, now=now)
+        unusable = replace(arrival, status=502, reason=f"unusable 200: {error}")
+        self._calls.settle(call, now=now, arrival=unusable)

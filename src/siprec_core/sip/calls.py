@@ -7,6 +7,7 @@ from siprec_core.entropy import Ids
 from siprec_core.machine import Outbox, earliest
 from siprec_core.sip import invite as usages
 from siprec_core.sip.dialog import Dialog, DialogId
+from siprec_core.sip.early import EarlyDialogs
 from siprec_core.sip.endpoint_events import (
     CallAnswered,
     CallEnded,
@@ -17,13 +18,15 @@ from siprec_core.sip.endpoint_events import (
     EndpointItem,
     MessageTraced,
 )
-from siprec_core.sip.identity import EndpointConfig, failure
+from siprec_core.sip.identity import EndpointConfig, failure, progress
 from siprec_core.sip.invite import InviteUsage, UsageId, UsageInput, UsageState
 from siprec_core.sip.locate import Located, LocationFailed
 from siprec_core.sip.locations import Locations
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.names import RecordType
 from siprec_core.sip.outgoing import RequestSender
+from siprec_core.sip.reasons import reason_of_end
+from siprec_core.sip.reliable import Expired, ProvisionalLost, Provisionals, SendProvisional
 from siprec_core.sip.session_timer import SessionTimer
 from siprec_core.sip.transaction_layer import IncomingRequest, OutgoingRequest, ResponseArrived, TransactionLayer
 from siprec_core.sip.transport import Hop, TransportLayer
@@ -72,12 +75,16 @@ class Call:
     usage: InviteUsage
     incoming: IncomingRequest | None = None
     """The INVITE that we answer."""
+    provisionals: Provisionals | None = None
+    """The 1xx to it, while it waits for its answer."""
     outgoing: OutgoingRequest | None = None
     """The INVITE that we sent; None while its next hop is being located."""
+    early: EarlyDialogs = field(default_factory=EarlyDialogs)
+    """What reliable 1xx to it have begun."""
     local: Address | None = None
     """Our address in a call that we start."""
-    bye_waits: bool = False
-    """Our BYE leaves when its next hop is located."""
+    waiting_bye: str | None = None
+    """Why we hang up, while our BYE waits for its next hop to be located."""
     offer: IncomingRequest | None = field(default=None)
     """A re-INVITE or UPDATE that waits for the owner's answer."""
     own: OwnChange | None = None
@@ -124,13 +131,30 @@ class CallTable:
         return earliest(*(queue.next_deadline() for queue in queues))
 
     def handle_timeout(self, *, now: float) -> None:
-        """Repeat the 2xx that wait for their ACK."""
+        """Repeat the 2xx that wait for their ACK; tell callers who wait for an answer that it is on its way."""
         while (due := self._timers.pop_due(now)) is not None:
             call = self._calls[due]
             call.usage.handle_timeout(now=now)
             for key, response in call.usage.take_due_reoffer_answers(now):
                 self._stack.layer.repeat(key, response, now=now)
+            if call.provisionals is not None and call.incoming is not None:
+                call.provisionals.handle_timeout(now=now)
+                self._extend(call, call.provisionals, call.incoming, now)
             self.settle(call, now=now)
+
+    def _extend(self, call: Call, provisionals: Provisionals, incoming: IncomingRequest, now: float) -> None:
+        """Carry out what the 1xx of a call that waits for its answer ask for."""
+        config = self._stack.config
+        while (output := provisionals.poll_output()) is not None:
+            match output:
+                case SendProvisional(number=number):
+                    self._stack.layer.respond(incoming, progress(config, incoming, number), now=now)
+                case ProvisionalLost():
+                    call.usage.advance(UsageInput.GIVE_UP, now=now, final=failure(config, incoming, Refusal(504)))
+                case Expired():
+                    # RFC 3261 13.3.1: "If the invitation expires before the UAS has generated a final response, a 487
+                    # (Request Terminated) response SHOULD be generated."
+                    call.usage.advance(UsageInput.EXPIRE, now=now, final=failure(config, incoming, Refusal(487)))
 
     def next_id(self) -> UsageId:
         """Give a fresh usage id."""
@@ -204,18 +228,21 @@ class CallTable:
         while (output := usage.poll_output()) is not None:
             match output:
                 case usages.SendFinal(response=response):
+                    if call.provisionals is not None:
+                        call.provisionals.answered(now=now)
                     if call.incoming is not None:
                         self._stack.layer.respond(call.incoming, response, now=now)
-                case usages.SendBye():
-                    self._send_bye(call, now)
+                case usages.SendBye(reason=reason):
+                    self._send_bye(call, call.end_reason or reason, now)
                 case usages.SendAck():
                     self._send_ack(usage, now)
                 case usages.SendCancel():
                     if call.outgoing is not None:
-                        self._stack.sender.cancel(call.outgoing, now=now)
+                        self._stack.sender.cancel(call.outgoing, reason_of_end("cancelled"), now=now)
                 case usages.Confirmed():
                     if arrival is not None and arrival.response is not None:
-                        self._stack.outbox.put(CallAnswered(usage=usage.id, response=arrival.response))
+                        answered = CallAnswered(usage=usage.id, response=arrival.response, findings=call.early.findings)
+                        self._stack.outbox.put(answered)
                 case usages.Refused():
                     if arrival is not None:
                         self._stack.outbox.put(_refusal(usage.id, arrival))
@@ -233,8 +260,11 @@ class CallTable:
 
     def arm(self, usage: InviteUsage) -> None:
         """Set the timer of a call to its next deadline."""
-        deadline = usage.next_timeout()
-        if deadline is None or usage.id not in self._calls:
+        call = self._calls.get(usage.id)
+        deadline = None if call is None else usage.next_timeout()
+        if call is not None and call.provisionals is not None:
+            deadline = earliest(deadline, call.provisionals.next_timeout())
+        if deadline is None:
             self._timers.cancel(usage.id)
         else:
             self._timers.set(usage.id, deadline)
@@ -274,9 +304,9 @@ class CallTable:
             back = Hop(dialog.flow.transport, dialog.flow.remote)
             outcome = Located(hops=(back,), large=False, notes=outcome.notes)
         dialog.located = outcome
-        if call.bye_waits:
-            call.bye_waits = False
-            self._send_bye(call, now)
+        if call.waiting_bye is not None:
+            reason, call.waiting_bye = call.waiting_bye, None
+            self._send_bye(call, reason, now)
 
     def supersede(self, call: Call) -> None:
         """Give back the offers of ours that were not sent: what they were made from has changed (RFC 3264 8)."""
@@ -330,14 +360,14 @@ class CallTable:
             self._stack.transport.release(usage.dialog.flow)
         self._stack.outbox.put(CallGone(usage=usage.id))
 
-    def _send_bye(self, call: Call, now: float) -> None:
+    def _send_bye(self, call: Call, reason: str, now: float) -> None:
         usage = call.usage
         if usage.dialog is None:
             usage.advance(UsageInput.BYE_FINISHED, now=now)
         elif self.is_locating(call, now=now):
-            call.bye_waits = True
+            call.waiting_bye = reason
         else:
-            self._stack.sender.bye(usage.dialog, owner=usage.id, now=now)
+            self._stack.sender.bye(usage.dialog, reason_of_end(reason), owner=usage.id, now=now)
 
     def _send_ack(self, usage: InviteUsage, now: float) -> None:
         if usage.dialog is not None:

@@ -12,6 +12,7 @@ from siprec_core.sip.endpoint_events import CallChanged, ChangeId, ChangeRefused
 from siprec_core.sip.identity import add_capabilities
 from siprec_core.sip.invite import UsageId, UsageState
 from siprec_core.sip.message import Request
+from siprec_core.sip.reasons import reason_of_end
 from siprec_core.sip.session_timer import TimerDue
 from siprec_core.sip.transaction import LIFETIME
 from siprec_core.sip.transaction_layer import ResponseArrived
@@ -79,7 +80,7 @@ class ChangingSide:
                 continue
             if call.own is not None and call.own.outgoing is not None:
                 # A re-INVITE that only ever gets a 1xx: the CANCEL bounds the wait for its end (RFC 3261 9.1).
-                self._stack.sender.cancel(call.own.outgoing, now=now)
+                self._stack.sender.cancel(call.own.outgoing, reason_of_end("timeout"), now=now)
             else:
                 self._advance(call, now)
         while (due := self._calls.session_timers.pop_due(now)) is not None:

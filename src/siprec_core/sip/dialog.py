@@ -11,6 +11,7 @@ from siprec_core.sip.fields import NameAddr
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.locate import Located
 from siprec_core.sip.message import Request, Response
+from siprec_core.sip.session_id import joined, session_identifier_of
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address, Flow
 
@@ -46,6 +47,8 @@ class Dialog:
     """Where we listen, as far as the dialog tells: never the port of a connection that we opened."""
     located: Located | None = None
     """Where the next request may go when `flow` is gone and the next hop is a name; None until that was located."""
+    session_id: str | None = None
+    """Session-ID of our requests, None when the peer began without one (RFC 7989)."""
 
     @property
     def id(self) -> DialogId:
@@ -74,6 +77,7 @@ class Dialog:
             remote_sequence=request.cseq.number,
             flow=flow,
             sent_by=flow.local,
+            session_id=joined_session_id(request, local_tag),
         )
 
     @classmethod
@@ -101,6 +105,26 @@ class Dialog:
             sent_by=sent_by,
         )
 
+    @classmethod
+    def to_end(cls, request: Request, response: Response, *, flow: Flow, sent_by: Address) -> "Dialog":
+        """Make the dialog of a 2xx to our INVITE whose Contact or Record-Route is of no use: good for ACK and BYE.
+
+        They go where the INVITE went. Raises RemoteProtocolError when To cannot be read.
+        """
+        return cls(
+            call_id=request.call_id,
+            local_tag=request.from_.tag or "",
+            remote_tag=response.to.tag or "",
+            local=request.from_,
+            remote=response.to,
+            remote_target=request.uri,
+            route_set=tuple(str(route) for route in request.routes),
+            local_sequence=request.cseq.number,
+            remote_sequence=None,
+            flow=flow,
+            sent_by=sent_by,
+        )
+
     def accept_sequence(self, request: Request) -> bool:
         """Take the CSeq of a request within the dialog; False when it is lower than one before (RFC 3261 12.2.2).
 
@@ -110,6 +134,9 @@ class Dialog:
         if self.remote_sequence is not None and number < self.remote_sequence:
             return False
         self.remote_sequence = number
+        if self.session_id is not None:
+            # RFC 7989 6: a transfer behind the peer changes its half within the dialog.
+            self.session_id = joined_session_id(request, self.local_tag) or self.session_id
         return True
 
     def follow(self, flow: Flow) -> None:
@@ -151,6 +178,8 @@ class Dialog:
         headers.add("To", str(self.remote))
         headers.add("Call-ID", self.call_id)
         headers.add("CSeq", f"{sequence} {method}")
+        if self.session_id is not None:
+            headers.add("Session-ID", self.session_id)
         return Request(method, uri, headers)
 
     def _routing(self) -> tuple[str, tuple[str, ...]]:
@@ -161,6 +190,12 @@ class Dialog:
             return self.remote_target, self.route_set
         # RFC 3261 12.2.1.1: a strict router's URI becomes the Request-URI, the remote target the last Route.
         return first, (*self.route_set[1:], f"<{self.remote_target}>")
+
+
+def joined_session_id(request: Request, local_tag: str) -> str | None:
+    """Give the Session-ID of our messages to the sender of a request; None when it has sent none."""
+    theirs = session_identifier_of(request.headers)
+    return None if theirs is None else str(joined(theirs, local_tag=local_tag))
 
 
 def _is_loose(uri: str) -> bool:

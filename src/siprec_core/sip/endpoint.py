@@ -210,12 +210,15 @@ class SipEndpoint:
         """Tell whether the peer's latest Allow lists a method."""
         return self._changing.allows(usage, method)
 
-    def hang_up(self, usage: UsageId, *, now: float) -> None:
-        """End a call in the way its state asks for: error response, CANCEL or BYE; nothing when it has ended."""
+    def hang_up(self, usage: UsageId, *, reason: str = "", now: float) -> None:
+        """End a call in the way its state asks for: error response, CANCEL or BYE; nothing when it has ended.
+
+        `reason` is told to the owner in place of `local-bye`, and to the peer in words (RFC 3326).
+        """
         self._now = now
         call = self._calls.get(usage)
         if call is not None:
-            self._calls.hang_up(call, now=now, refusal=BUSY)
+            self._calls.hang_up(call, now=now, refusal=BUSY, reason=reason)
 
     # inside
 

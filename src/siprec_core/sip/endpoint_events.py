@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
+from siprec_core.findings import Finding
 from siprec_core.sip.commands import Resolve, SipCommand
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
@@ -143,6 +144,8 @@ class CallAnswered:
 
     usage: UsageId
     response: Response
+    findings: tuple[Finding, ...] = ()
+    """What was tolerated in the 1xx before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,8 @@ class CallEnded:
 
     usage: UsageId
     reason: str
-    """`bye`, `local-bye`, `cancelled`, `rejected`, `timeout-ack`, `session-timer`, `peer-gone`."""
+    """`bye`, `local-bye`, `cancelled`, `rejected`, `expired`, `timeout-ack`, `timeout-prack`, `session-timer`,
+    `peer-gone`, or what `hang_up` was given."""
     request: Request | None = None
 
 

@@ -38,14 +38,15 @@ _VIA = re.compile(
     rf"({TOKEN_CLASS}++)[ \t]*+/[ \t]*+({TOKEN_CLASS}++)[ \t]*+/[ \t]*+({TOKEN_CLASS}++)[ \t]++([^;]*+)(.*)", re.DOTALL
 )
 _DISPLAY_CLASS = r"[A-Za-z0-9\-.!%*_+`'~ \t]"
-_URI_CLASS = r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z|~\x80-\U0010ffff]"
-_ADDR_SPEC_CLASS = r"[!#$%&'()*+\-./0-9:=@A-Z\[\]_a-z|~\x80-\U0010ffff]"
+_URI_CLASS = r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z|~\xa0-\u2027\u202a-\U0010ffff]"
+_ADDR_SPEC_CLASS = r"[!#$%&'()*+\-./0-9:=@A-Z\[\]_a-z|~\xa0-\u2027\u202a-\U0010ffff]"
 _USUAL_NAME_ADDR = re.compile(
     rf"(?:({QUOTED_STRING})[ \t]*+|({_DISPLAY_CLASS}*+))"
     rf"<([A-Za-z][A-Za-z0-9+.\-]*+:{_URI_CLASS}*+)>({PLAIN_PARAMETERS})",
     re.DOTALL,
 )
 _USUAL_ADDR_SPEC = re.compile(rf"([A-Za-z][A-Za-z0-9+.\-]*+:{_ADDR_SPEC_CLASS}*+)({PLAIN_PARAMETERS})")
+_NEVER_IN_URI = re.compile(r"[\x00-\x20\"<>\x7f-\x9f\u2028\u2029]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+:")
 _CSEQ = re.compile(rf"([0-9]++)[ \t]++({TOKEN_CLASS}++)")
 _USUAL_MEDIA_TYPE = re.compile(rf"({TOKEN_CLASS}++)/({TOKEN_CLASS}++)({PLAIN_PARAMETERS})")
@@ -178,7 +179,8 @@ def _read_odd_address(text: str, field: str, findings: list[Finding]) -> tuple[s
             # RFC 3261 20: "If the URI contains a comma, question mark or semicolon, the URI MUST be enclosed in angle
             # brackets (< and >)."
             raise RemoteProtocolError("an address with a comma or question mark needs angle brackets", field=field)
-    if not uri or any(character in uri for character in ' \t<>"\x00'):
+    if not uri or _NEVER_IN_URI.search(uri) is not None:
+        # RFC 3261 7.1: no URI has "unescaped spaces or control characters", and this one may become a Request-URI.
         raise RemoteProtocolError("malformed address", field=field)
     if _SCHEME.match(uri) is None:
         if "@" not in uri:

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
-from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.dialog import Dialog, joined_session_id
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Response
 from siprec_core.sip.reply import respond
@@ -30,6 +30,8 @@ class EndpointConfig:
     """Option tags, lower case, that peers may require."""
     supported: tuple[str, ...] = ()
     """Option tags of the Supported header field."""
+    supported_when_called: tuple[str, ...] = ()
+    """Option tags that responses list besides: what we apply as the called side only."""
     advertise: str | None = None
     """Host for Via and Contact in place of the local address (NAT)."""
     timers: TimerPolicy = DEFAULT_TIMERS
@@ -90,25 +92,41 @@ def next_hop(dialog: Dialog) -> Hop:
     return Hop(transport, Address(host, uri.port or transport.default_port), uri.host)
 
 
-def add_capabilities(config: EndpointConfig, headers: Headers) -> None:
-    """Add Allow, Accept and Supported (RFC 3261 sections 11.2 and 13.2.1)."""
+def add_capabilities(config: EndpointConfig, headers: Headers, *, called: bool = False) -> None:
+    """Add Allow, Accept and Supported to a request or, as the `called` side, a response (RFC 3261 11.2, 13.2.1)."""
     headers.add("Allow", ", ".join(ALLOWED))
     headers.add("Accept", ", ".join(ACCEPTED_TYPES))
-    if config.supported:
-        headers.add("Supported", ", ".join(config.supported))
+    supported = (*config.supported, *(config.supported_when_called if called else ()))
+    if supported:
+        headers.add("Supported", ", ".join(supported))
 
 
 def success(config: EndpointConfig, incoming: IncomingRequest, *, body: bytes, content_type: str) -> Response:
     """Build a 200 that forms or refreshes a dialog: Record-Route copied in order, our Contact (RFC 3261 12.1.1)."""
-    request = incoming.request
-    response = answer(config, incoming, 200)
-    for value in request.headers.get_all("Record-Route"):
-        response.headers.add("Record-Route", value)
-    response.headers.add("Contact", contact(config, incoming.flow, secure=request.uri[:5].lower() == "sips:"))
-    add_capabilities(config, response.headers)
+    response = _within_dialog(config, incoming, 200)
     if body:
         response.headers.add("Content-Type", content_type)
         response.body = body
+    return response
+
+
+def progress(config: EndpointConfig, incoming: IncomingRequest, number: int | None) -> Response:
+    """Build a 183 that forms an early dialog; a reliable one has the RSeq `number` (RFC 3262 section 3)."""
+    # RFC 7866 6.2: the feature tag stands on the Contact of a 1xx that forms a dialog, too.
+    response = _within_dialog(config, incoming, 183)
+    if number is not None:
+        response.headers.add("Require", "100rel")
+        response.headers.add("RSeq", str(number))
+    return response
+
+
+def _within_dialog(config: EndpointConfig, incoming: IncomingRequest, status: int) -> Response:
+    request = incoming.request
+    response = answer(config, incoming, status)
+    for value in request.headers.get_all("Record-Route"):
+        response.headers.add("Record-Route", value)
+    response.headers.add("Contact", contact(config, incoming.flow, secure=request.uri[:5].lower() == "sips:"))
+    add_capabilities(config, response.headers, called=True)
     return response
 
 
@@ -124,4 +142,7 @@ def answer(config: EndpointConfig, incoming: IncomingRequest, status: int, reaso
     """Build a response with our To tag and our name."""
     response = respond(incoming.request, status, reason=reason, to_tag=incoming.local_tag)
     response.headers.add("Server", config.product)
+    session_id = joined_session_id(incoming.request, incoming.local_tag)
+    if session_id is not None:
+        response.headers.add("Session-ID", session_id)
     return response

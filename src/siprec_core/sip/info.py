@@ -45,6 +45,10 @@ def refuse_info(request: Request) -> Refusal | None:
         return Refusal(469, headers=(("Recv-Info", ""),))
     if not request.body:
         return None
+    encoding = request.headers.get("Content-Encoding")
+    if encoding is not None and encoding.strip().lower() != "identity":
+        # RFC 3261 8.2.3: 415 for an encoding that is not understood lists in Accept-Encoding what is.
+        return Refusal(415, headers=(("Accept-Encoding", "identity"),))
     content_type = request.content_type
     if content_type is not None and content_type.media_type in INFO_TYPES:
         return None

@@ -55,10 +55,15 @@ class UsageInput(Enum):
     BYE = auto()
     RETRANSMIT = auto()
     GIVE_UP = auto()
+    """Too long without ACK, or without PRACK."""
+    EXPIRE = auto()
+    """The time that the caller allowed for an answer is over."""
     PROVISIONAL = auto()
     RESTART = auto()
     """Caller: the INVITE is sent again as a new transaction, of which nothing has come back."""
     SUCCESS = auto()
+    UNUSABLE = auto()
+    """A 2xx that forms no dialog to go on with."""
     FAILURE = auto()
     BYE_FINISHED = auto()
 
@@ -73,6 +78,9 @@ class SendFinal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendBye:
     """Send BYE within the dialog."""
+
+    reason: str
+    """As in `Ended`, or `unusable-answer`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,7 @@ class Ended:
     """The usage is over for its owner."""
 
     reason: str
-    """`bye`, `local-bye`, `cancelled`, `rejected`, `timeout-ack`."""
+    """`bye`, `local-bye`, `cancelled`, `rejected`, `expired`, `timeout-ack`, `timeout-prack`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +159,10 @@ class InviteUsage:
         (_S.INVITED, _I.HANG_UP): (("_send_final", "_end_locally"), _S.ENDED),
         (_S.INVITED, _I.CANCEL): (("_send_final", "_end_cancelled"), _S.ENDED),
         (_S.INVITED, _I.BYE): (("_send_final", "_end_by_peer"), _S.ENDED),
+        (_S.INVITED, _I.EXPIRE): (("_send_final", "_end_expired"), _S.ENDED),
+        (_S.INVITED, _I.GIVE_UP): (("_send_final", "_end_unheard"), _S.ENDED),
         (_S.ANSWERED, _I.RETRANSMIT): (("_send_final",), _S.ANSWERED),
-        (_S.ANSWERED, _I.GIVE_UP): (("_stop_repeating", "_send_bye", "_end_unacknowledged"), _S.ENDING),
+        (_S.ANSWERED, _I.GIVE_UP): (("_stop_repeating", "_send_bye_unacknowledged", "_end_unacknowledged"), _S.ENDING),
         (_S.ANSWERED, _I.ACK): (("_stop_repeating", "_confirm"), _S.CONFIRMED),
         (_S.ANSWERED, _I.BYE): (("_stop_repeating", "_end_by_peer"), _S.ENDED),
         (_S.ANSWERED, _I.HANG_UP): (("_end_locally",), _S.ANSWERED_ENDING),
@@ -163,24 +173,31 @@ class InviteUsage:
         # calling side
         (_S.CALLING, _I.PROVISIONAL): ((), _S.PROCEEDING),
         (_S.CALLING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
+        # Who answered waits for an ACK and holds the call up until a BYE (RFC 3261 13.2.2.4, 13.3.1.4).
+        (_S.CALLING, _I.UNUSABLE): (("_send_ack", "_send_bye_unusable", "_refuse"), _S.ENDING),
         (_S.CALLING, _I.FAILURE): (("_refuse",), _S.ENDED),
         (_S.CALLING, _I.HANG_UP): ((), _S.CALLING_ENDING),
         (_S.CALLING_ENDING, _I.PROVISIONAL): (("_send_cancel",), _S.CANCELLING),
         (_S.CALLING_ENDING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
+        (_S.CALLING_ENDING, _I.UNUSABLE): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CALLING_ENDING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
         # RFC 3261 9.1: no CANCEL before the new transaction has a 1xx of its own.
         (_S.PROCEEDING, _I.RESTART): ((), _S.CALLING),
         (_S.PROCEEDING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
+        (_S.PROCEEDING, _I.UNUSABLE): (("_send_ack", "_send_bye_unusable", "_refuse"), _S.ENDING),
         (_S.PROCEEDING, _I.FAILURE): (("_refuse",), _S.ENDED),
         (_S.PROCEEDING, _I.HANG_UP): (("_send_cancel",), _S.CANCELLING),
         # RFC 3261 9.1: a 2xx that crosses the CANCEL is acknowledged and ended by BYE.
         (_S.CANCELLING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
+        (_S.CANCELLING, _I.UNUSABLE): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CANCELLING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
         (_S.CONFIRMED, _I.SUCCESS): (("_send_ack",), _S.CONFIRMED),
         (_S.ENDING, _I.SUCCESS): (("_send_ack",), _S.ENDING),
         # both sides
         (_S.CONFIRMED, _I.BYE): (("_end_by_peer",), _S.ENDED),
         (_S.CONFIRMED, _I.HANG_UP): (("_send_bye", "_end_locally"), _S.ENDING),
+        (_S.CONFIRMED, _I.UNUSABLE): (("_send_ack",), _S.CONFIRMED),
+        (_S.ENDING, _I.UNUSABLE): (("_send_ack",), _S.ENDING),
         (_S.ENDING, _I.BYE): ((), _S.ENDING),
         (_S.ENDING, _I.BYE_FINISHED): ((), _S.ENDED),
     }
@@ -286,7 +303,13 @@ class InviteUsage:
         self._repeater = None
 
     def _send_bye(self) -> None:
-        self._outbox.put(SendBye())
+        self._outbox.put(SendBye(reason="local-bye"))
+
+    def _send_bye_unacknowledged(self) -> None:
+        self._outbox.put(SendBye(reason="timeout-ack"))
+
+    def _send_bye_unusable(self) -> None:
+        self._outbox.put(SendBye(reason="unusable-answer"))
 
     def _send_cancel(self) -> None:
         self._outbox.put(SendCancel())
@@ -311,6 +334,12 @@ class InviteUsage:
 
     def _end_by_peer(self) -> None:
         self._outbox.put(Ended(reason="bye"))
+
+    def _end_expired(self) -> None:
+        self._outbox.put(Ended(reason="expired"))
+
+    def _end_unheard(self) -> None:
+        self._outbox.put(Ended(reason="timeout-prack"))
 
     def _end_unacknowledged(self) -> None:
         self._outbox.put(Ended(reason="timeout-ack"))

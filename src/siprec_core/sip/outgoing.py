@@ -11,6 +11,7 @@ from siprec_core.sip.identity import EndpointConfig, contact, next_hop, sent_by,
 from siprec_core.sip.locate import FailoverList, HopFailure, is_large
 from siprec_core.sip.message import Request
 from siprec_core.sip.names import numeric_host
+from siprec_core.sip.reasons import Reason
 from siprec_core.sip.transaction_layer import OutgoingRequest, ResponseArrived, TransactionLayer
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
@@ -139,9 +140,10 @@ class RequestSender:
             return None
         return uri if numeric_host(uri.host) is None else None
 
-    def bye(self, dialog: Dialog, *, owner: int | None, now: float) -> OutgoingRequest:
-        """Send BYE within a dialog (RFC 3261 15.1.1)."""
+    def bye(self, dialog: Dialog, reason: Reason, *, owner: int | None, now: float) -> OutgoingRequest:
+        """Send BYE within a dialog (RFC 3261 15.1.1), and say why (RFC 3326)."""
         request = dialog.request("BYE")
+        request.headers.add("Reason", str(reason))
         request.headers.add("User-Agent", self._config.product)
         return self.start_within(request, dialog, owner=owner, now=now)
 
@@ -156,8 +158,8 @@ class RequestSender:
         self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
         return request
 
-    def cancel(self, call: OutgoingRequest, *, now: float) -> OutgoingRequest:
-        """Send CANCEL: the INVITE's URI, Call-ID, To, From, Route, number and top Via (RFC 3261 9.1)."""
+    def cancel(self, call: OutgoingRequest, reason: Reason, *, now: float) -> OutgoingRequest:
+        """Send CANCEL: the INVITE's URI, Call-ID, To, From, Route, number and top Via (RFC 3261 9.1), and say why."""
         invite = call.request
         headers = Headers()
         headers.add("Via", str(invite.top_via))
@@ -168,6 +170,7 @@ class RequestSender:
         headers.add("To", invite.headers.get("To") or "")
         headers.add("Call-ID", invite.call_id)
         headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        headers.add("Reason", str(reason))
         request = Request("CANCEL", invite.uri, headers)
         self._layer.cancelled(call, now=now)
         return self._layer.start(request, call.hop, local=call.local, flow=call.flow, owner=call.owner, now=now)

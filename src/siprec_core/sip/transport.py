@@ -26,6 +26,8 @@ from siprec_core.types import Address, Flow, FlowId, Transport
 
 _PENDING_SIZE = 256 * 1024
 """Octets kept for a connection that is still being opened."""
+_DEAF_SECONDS = 1.0
+"""How long a connection whose framing is lost stays open for the answers to the requests before."""
 _CRAWL_CHECK_SECONDS = 1.0
 """How often an incomplete message is looked at, once it is old enough."""
 
@@ -81,17 +83,22 @@ class _Watch(Enum):
     INCOMPLETE = auto()
     CRAWLING = auto()
     IDLE = auto()
+    DEAF = auto()
 
 
 class _Connection:
     """One open connection."""
 
-    __slots__ = ("flow", "framer", "since", "tokens", "users")
+    __slots__ = ("asked", "deaf", "flow", "framer", "since", "tokens", "users")
 
     def __init__(self, flow: Flow, framer: MessageFramer) -> None:
         self.flow = flow
         self.framer = framer
         self.users = 0
+        self.asked = False
+        """A request has come along it."""
+        self.deaf = False
+        """Its framing is lost: it only stays open for the answers to what came before."""
         self.since = 0.0
         """When the first octet of the message came that is incomplete now."""
         self.tokens: set[str] = set()
@@ -184,7 +191,7 @@ class TransportLayer:
     def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
         """Take octets of a connection; empty means that the peer has finished sending."""
         connection = self._connections.get(flow.id) if flow.id is not None else None
-        if connection is None:
+        if connection is None or (connection.deaf and data):
             return
         if not data:
             connection.framer.end_of_stream()
@@ -193,7 +200,10 @@ class TransportLayer:
             return
         connection.framer.receive(data)
         progress = self._drain(connection)
-        self._watch(connection, now, progress=progress)
+        if connection.deaf and connection.flow.id is not None:
+            self._timers.set((_Watch.DEAF, connection.flow.id), now + _DEAF_SECONDS)
+        else:
+            self._watch(connection, now, progress=progress)
 
     def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
         """Take the end of a connection, or the failure to open one or to send a datagram."""
@@ -231,8 +241,9 @@ class TransportLayer:
         if not hop.transport.reliable:
             self._outbox.put(SendDatagram(flow=Flow(Transport.UDP, local, hop.remote), data=data))
             return
-        if flow is not None and flow.id in self._connections:
-            self._write(self._connections[flow.id], data, token)
+        connection = self._connections.get(flow.id) if flow is not None and flow.id is not None else None
+        if connection is not None and not connection.deaf:
+            self._write(connection, data, token)
         else:
             self._write_to(hop, data, token, owner)
 
@@ -295,11 +306,22 @@ class TransportLayer:
             elif isinstance(event, Malformed):
                 self._refuse(event, connection.flow)
                 if event.fatal:
-                    self._close(connection)
+                    self._lose(connection)
                     break
             elif isinstance(event, (Request, Response)):
+                connection.asked = connection.asked or isinstance(event, Request)
                 self._deliver(event, connection.flow, connection.framer.raw_head + event.body)
         return progress
+
+    def _lose(self, connection: _Connection) -> None:
+        """Close a connection whose framing is lost, at once unless requests came that may still be answered."""
+        if not connection.asked:
+            self._close(connection)
+            return
+        flow = connection.flow
+        connection.deaf = True
+        if flow.id is not None:
+            self._forget_remote(flow.transport, flow.remote, flow.id)
 
     def _watch(self, connection: _Connection, now: float, *, progress: bool) -> None:
         flow_id = connection.flow.id

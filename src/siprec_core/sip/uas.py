@@ -29,6 +29,12 @@ class Refusal:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+def warning(code: int, text: str) -> tuple[str, str]:
+    """Give the header field of a refusal that says why: warn-code, a pseudonym, quoted text (RFC 3261 20.43)."""
+    printable = "".join(character if " " <= character <= "~" and character not in '"\\' else " " for character in text)
+    return "Warning", f'{code} siprec "{printable[:200]}"'
+
+
 def check_request(request: Request, *, understood: frozenset[str]) -> Refusal | None:
     """Check method, Request-URI scheme and Require; None when the request may go on.
 

@@ -36,7 +36,7 @@ def contact_marks(contact: str | None) -> tuple[bool, bool]:
         "<sip:a@192.0.2.2>;q=0.5;+sip.src;expires=60",
         "sip:a@192.0.2.2;+sip.src",
         "<sip:b@192.0.2.2>, <sip:a@192.0.2.2>;+sip.src",
-        "<sip:a@192.0.2.2>;+sip.srs",
+        "<sip:a@192.0.2.2>;+sip.srs;+sip.src",
         "<<sip:a@192.0.2.2>;+sip.src>",  # OpenSIPS: the parser mends it
     ],
 )
@@ -73,6 +73,7 @@ def test_the_feature_tag_in_the_spellings_of_the_field(contact: str) -> None:
         "<sip:src@192.0.2.2>",
         '"+sip.src" <sip:a@192.0.2.2>',
         "<sip:a@192.0.2.2>;+sip.instance=x",
+        "<sip:a@192.0.2.2>;+sip.srs",  # a recording server: none for another one to record
     ],
 )
 def test_what_only_looks_like_the_feature_tag(contact: str | None) -> None:
@@ -126,6 +127,15 @@ def test_tolerant_takes_any_mark_and_strict_both_of_rfc_7866(
     strict = require is not None and "+sip.src" in contact
     assert (refuse_unmarked(found, strict=False) is None) is tolerant
     assert (refuse_unmarked(found, strict=True) is None) is strict
+
+
+@pytest.mark.requirement("7866-6.2-a")
+def test_what_a_recording_server_sends_is_no_session_for_another_one() -> None:
+    found = marks(invite(contact="<sip:srs@192.0.2.2>;+sip.srs", metadata=None))
+    assert (found.server_tag, found.feature_tag, found.strict) == (True, False, False)
+    assert refuse_unmarked(found, strict=True) is not None
+    assert refuse_unmarked(marks(invite(require=None, metadata=None, contact="<sip:a@b>;+sip.srs")), strict=False)
+    assert not marks(invite(contact='<sip:a@b>;+sip.srs="FALSE"')).server_tag
 
 
 def test_the_refusal_tells_what_is_missing() -> None:

@@ -88,5 +88,5 @@ def test_what_is_supported_is_told() -> None:
     pair.run(1.0)
     (sent,) = pair.client.messages(b"INVITE")
     answer = pair.server.messages(b"SIP/2.0 200")[0]
-    assert field(sent, "Supported") == field(answer, "Supported") == "timer"
+    assert (field(sent, "Supported"), field(answer, "Supported")) == ("timer", "timer, 100rel")
     assert "UPDATE" in field(answer, "Allow")

@@ -414,12 +414,66 @@ def test_our_reason_goes_before_that_of_the_call() -> None:
     bench.session.end("shutdown", now=0.0)
     assert kinds(bench.drain()) == ["HangUp"]
     bench.ended("server-bye")
+    bench.session.call_gone(now=0.0)
     bench.close()
     bench.session.rendered(now=0.0)
     bench.drain()
     assert bench.of(SessionEnded)[0].reason == "shutdown"
     bench.session.end("server-bye", now=0.0)
     assert bench.drain() == []
+
+
+def test_the_journal_waits_for_the_answer_to_our_bye_but_not_for_ever() -> None:
+    bench = Bench().active()
+    bench.session.end("server-bye", now=0.0)
+    bench.ended("server-bye")
+    bench.close()
+    assert state(bench) is SessionState.CLOSING
+    answer = b"SIP/2.0 200 OK\r\n\r\n"
+    bench.session.traced(answer, flow=FLOW, sent=False, now=0.1)
+    bench.session.call_gone(now=0.1)
+    bench.drain()
+    assert state(bench) is SessionState.RENDERING
+    assert answer in bench.written(bench.sink("journal.pcapng"))
+    silent = Bench().active()
+    silent.ended("peer-gone")
+    silent.close()
+    silent.session.handle_timeout(now=1.9)
+    assert state(silent) is SessionState.CLOSING
+    assert silent.session.next_timeout() is not None
+    silent.session.handle_timeout(now=2.0)
+    assert state(silent) is SessionState.RENDERING
+
+
+@pytest.mark.requirement("7866-9.2-k")
+@pytest.mark.parametrize("offer", [OFFER.replace("0 8", "18"), OFFER.replace("m=audio", "m=video"), "v=0\r\n"])
+def test_metadata_beside_an_offer_that_is_refused_changes_nothing(offer: str) -> None:
+    bench = Bench().active()
+    before = bench.session.account.report("active")
+    updates = len(bench.of(MetadataUpdated))
+    bench.offered(reoffer(offer, metadata=METADATA.replace("ann@", "eve@")))
+    assert bench.of(Refuse)
+    assert len(bench.of(MetadataUpdated)) == updates
+    assert bench.session.account.report("active").participants == before.participants
+
+
+def test_metadata_beside_an_offer_counts_when_that_is_answered() -> None:
+    bench = Bench().active()
+    updates = len(bench.of(MetadataUpdated))
+    bench.offered(reoffer(OFFER + THIRD_LINE, metadata=METADATA.replace("ann@", "eve@")))
+    assert len(bench.of(MetadataUpdated)) == updates, "the third line is still being bound"
+    bench.bind()
+    assert len(bench.of(MetadataUpdated)) == updates + 1
+
+
+@pytest.mark.requirement("3326-2-a")
+def test_the_reasons_of_a_bye_stand_in_the_timeline() -> None:
+    bench = Bench().active()
+    reasons = 'Reason: SIP;cause=200;text="Transfer", Q.850;cause=16'
+    bye = understood(request("BYE", cseq=3, to_tag="mine", extra=[reasons]))
+    bench.ended(read=bye)
+    entries = [entry for entry in bench.session.account.report("active").timeline if entry["event"] == "bye"]
+    assert [entry["reasons"] for entry in entries] == [['SIP;cause=200;text="Transfer"', "Q.850;cause=16"]]
 
 
 def test_a_failed_rendering_is_told_and_the_session_failed() -> None:
@@ -454,6 +508,7 @@ def test_the_longest_recording_ends_by_a_limit() -> None:
     assert len(bench.of(HangUp)) == 1
     bench.ended("server-bye")
     bench.close()
+    bench.session.call_gone(now=61.0)
     bench.session.rendered(now=62.0)
     bench.drain()
     assert bench.of(SessionEnded)[0].reason == "max-duration"

@@ -74,6 +74,9 @@ def test_a_rejected_call_is_over_when_its_ack_is_there(agent: Agent) -> None:
         (request("REGISTER"), 405),
         (request("PUBLISH", to_tag="nobody"), 405),
         (request("BREW"), 501),
+        (invite(contact="<sip:a\x02b@192.0.2.2>"), 400),
+        (request("INVITE", uri="http://192.0.2.1"), 416),
+        (request("MESSAGE", to_tag="nobody"), 405),
     ],
 )
 def test_what_makes_no_call_is_refused_and_leaves_nothing(agent: Agent, data: bytes, expected: int) -> None:
@@ -114,6 +117,105 @@ def test_beyond_the_limit_of_transactions_answers_have_no_state() -> None:
     assert statuses(answers) == [503, 503]
     assert answers[0] == answers[1], "RFC 3261 8.2.7: the same tag for the same request"
     assert agent.receive(request("ACK", call_id="2", to_tag=tag(answers[0]))) == []
+
+
+# the wait for an answer (RFC 3261 13.3.1.1, RFC 3262)
+
+
+@pytest.mark.requirement("3261-13.3.1-b", "7866-6.2-b")
+def test_a_call_that_waits_hears_of_it_every_minute(agent: Agent) -> None:
+    usage = agent.invited(invite(extra=["Supported: 100rel", "Record-Route: <sip:p1;lr>"]))
+    assert statuses(agent.run(59.0)) == [100]
+    assert statuses(agent.run(122.0)) == [183, 183, 183]
+    progress = agent.sent[-1]
+    assert tag(progress) == agent.of(InviteReceived)[0].local_tag
+    assert "+sip.srs" in field(progress, "Contact")
+    assert field(progress, "Record-Route") == "<sip:p1;lr>"
+    assert "UPDATE" in field(progress, "Allow")
+    assert (field(progress, "Require"), field(progress, "RSeq")) == ("", "")
+    agent.accept(usage)
+    agent.receive(request("ACK", to_tag=tag(progress)))
+    assert agent.run(600.0) == []
+
+
+@pytest.mark.requirement("3262-3-a", "3262-3-b")
+def test_a_caller_who_requires_it_gets_its_1xx_reliably(agent: Agent) -> None:
+    usage = agent.invited(invite(require="siprec, 100rel"))
+    agent.run(60.0)
+    progress = agent.sent[-1]
+    assert (status(progress), field(progress, "Require")) == (183, "100rel")
+    number = int(field(progress, "RSeq"))
+    assert 1 <= number < 2**31
+    assert agent.run(1.6) == [progress, progress], "until its PRACK"
+    ours = tag(progress)
+    wrong = [f"{number + 1} 1 INVITE", f"{number} 2 INVITE"]
+    pracks = [prack(ours, cseq, rack) for cseq, rack in enumerate([*wrong, f"{number} 1 INVITE"], 2)]
+    assert statuses(agent.receive(*pracks)) == [481, 481, 200]
+    assert statuses(agent.receive(prack(ours, 5, f"{number} 1 INVITE"))) == [481], "acknowledged before"
+    assert statuses(agent.receive(prack(ours, 6, "nonsense"))) == [400]
+    again = agent.run(60.0)
+    assert field(again[0], "RSeq") == str(number + 1)
+    assert status(agent.accept(usage)) == 200, "it has no SDP that would have to be acknowledged first"
+    assert statuses(agent.receive(prack(ours, 7, f"{number + 1} 1 INVITE"))) == [200]
+
+
+@pytest.mark.requirement("3262-3-b")
+def test_a_reliable_1xx_that_is_never_acknowledged_refuses_the_call_with_5xx(agent: Agent) -> None:
+    usage = agent.invited(invite(require="siprec, 100rel", branch="z9hG4bK1"))
+    agent.run(92.0)
+    assert status(agent.sent[-1]) == 504
+    assert agent.of(CallEnded) == [CallEnded(usage=usage, reason="timeout-prack")]
+    agent.receive(request("ACK", to_tag=tag(agent.sent[-1]), branch="z9hG4bK1"))
+    agent.run(70.0)
+    assert agent.empty()
+
+
+@pytest.mark.requirement("3261-13.3.1-a")
+def test_a_call_whose_time_is_over_is_487(agent: Agent) -> None:
+    usage = agent.invited(invite(extra=["Expires: 3"], branch="z9hG4bK1"))
+    assert statuses(agent.run(2.9)) == [100]
+    assert statuses(agent.run(0.2)) == [487]
+    assert agent.of(CallEnded) == [CallEnded(usage=usage, reason="expired")]
+    with pytest.raises(LocalProtocolError):
+        agent.accept(usage)
+
+
+def test_a_call_that_was_answered_in_time_never_expires(agent: Agent) -> None:
+    usage = agent.invited(invite(extra=["Expires: 3"]))
+    ours = tag(agent.accept(usage))
+    agent.receive(request("ACK", to_tag=ours))
+    agent.run(60.0)
+    assert not agent.of(CallEnded)
+
+
+def prack(ours: str, cseq: int, rack: str) -> bytes:
+    return request("PRACK", to_tag=ours, cseq=cseq, contact=None, extra=[f"RAck: {rack}"])
+
+
+def test_a_prack_to_a_call_without_reliable_1xx_is_481(agent: Agent) -> None:
+    _, ours = agent.established()
+    assert statuses(agent.receive(prack(ours, 2, "1 1 INVITE"))) == [481]
+
+
+# Session-ID (RFC 7989)
+
+
+@pytest.mark.requirement("7989-a")
+def test_a_session_identifier_is_joined_in_all_that_we_send(agent: Agent) -> None:
+    theirs, later = "ab30317f1a784dc48ff824d0d3715d86", "47755a9de7794ba387653f2099600ef2"
+    usage = agent.invited(invite(extra=[f"Session-ID: {theirs};remote={'0' * 32}"]))
+    answer = agent.accept(usage)
+    ours, _, remote = field(answer, "Session-ID").partition(";remote=")
+    assert (len(ours), remote) == (32, theirs)
+    agent.receive(request("ACK", to_tag=tag(answer), branch="z9hG4bK-ack"))
+    moved = request("INFO", cseq=2, to_tag=tag(answer), extra=[f"Session-ID: {later};remote={ours}"])
+    assert field(agent.receive(moved)[0], "Session-ID") == f"{ours};remote={later}"
+    assert field(agent.hang_up(usage)[0], "Session-ID") == f"{ours};remote={later}"
+
+
+def test_without_a_session_identifier_of_the_peer_we_send_none(agent: Agent) -> None:
+    usage = agent.invited()
+    assert field(agent.accept(usage), "Session-ID") == ""
 
 
 # CANCEL (RFC 3261 9.2)
@@ -344,6 +446,7 @@ def test_options_are_answered_as_the_owner_says(agent: Agent) -> None:
     assert status(answer) == 200
     assert "INVITE" in field(answer, "Allow")
     assert "application/sdp" in field(answer, "Accept")
+    assert (field(answer, "Accept-Encoding"), field(answer, "Accept-Language")) == ("identity", "*")
     assert field(answer, "Contact").endswith(";+sip.srs")
     agent.endpoint.answer_options(asked.request_id, None, now=0.0)
     agent.drain()

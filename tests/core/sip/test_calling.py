@@ -6,7 +6,7 @@ from siprec_core.sip.commands import OpenFlow
 from siprec_core.sip.endpoint_events import CallAnswered, CallEnded, CallGone, CallProgressed, CallRefused
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Flow, Transport
-from tests.core.messages import field, request, response_to, status
+from tests.core.messages import field, read, request, response_to, status, tag
 from tests.core.sip.endpoints import LOCAL, REMOTE, Agent
 
 
@@ -103,6 +103,58 @@ def test_a_2xx_without_a_usable_contact_refuses_the_call(agent: Agent, contact: 
     (refused,) = agent.of(CallRefused)
     assert refused.status == 502
     assert "Contact" in refused.reason
+
+
+@pytest.mark.requirement("3261-13.2.2-a")
+@pytest.mark.parametrize(
+    ("contact", "extra"),
+    [
+        (None, ""),
+        ("*", ""),
+        ("<sip:a\x01b@192.0.2.9>", ""),
+        ("sip:a\x7fb@192.0.2.9", ""),
+        ("<sip:a\x85b@192.0.2.9>", ""),
+        ("<sip:srs@192.0.2.9>", 'Record-Route: "no end'),
+    ],
+)
+def test_a_2xx_that_cannot_be_used_is_acknowledged_and_ended_where_the_invite_went(
+    agent: Agent, contact: str | None, extra: str
+) -> None:
+    agent.call()
+    invite = agent.sent[0]
+    ok = response_to(invite, 200, contact=contact, extra=[extra] if extra else [])
+    ack, bye = agent.receive(ok)
+    assert [read(each).method for each in (ack, bye)] == ["ACK", "BYE"]
+    assert read(ack).uri == read(bye).uri == read(invite).uri
+    assert field(bye, "Reason").startswith("SIP;cause=502;")
+    assert tag(ack) == tag(bye) == "srs"
+    assert agent.receive(ok) == [ack], "each 2xx gets its ACK (RFC 3261 13.2.2.4)"
+    assert len(agent.of(CallRefused)) == 1
+    agent.receive(response_to(bye, 200))
+    agent.run(64.0)
+    assert agent.empty()
+
+
+def test_a_fork_that_cannot_be_used_is_ended_and_the_call_goes_on(agent: Agent) -> None:
+    usage = agent.call()
+    invite = agent.sent[0]
+    agent.receive(response_to(invite, 200))
+    ack, bye = agent.receive(response_to(invite, 200, to_tag="other", contact=None))
+    assert (tag(ack), tag(bye)) == ("other", "other")
+    assert len(agent.of(CallAnswered)) == 1
+    assert not agent.of(CallRefused)
+    assert field(agent.hang_up(usage)[0], "To").endswith("tag=srs")
+
+
+@pytest.mark.requirement("3326-2-a")
+def test_a_cancel_and_a_bye_say_why(agent: Agent) -> None:
+    usage = agent.call()
+    agent.receive(response_to(agent.sent[0], 180))
+    (cancel,) = agent.hang_up(usage)
+    assert field(cancel, "Reason").startswith("SIP;cause=487;")
+    ack, bye = agent.receive(response_to(agent.sent[0], 200))
+    assert field(ack, "Reason") == ""
+    assert field(bye, "Reason").startswith("SIP;cause=200;")
 
 
 # hanging up

@@ -132,6 +132,29 @@ def test_the_calling_side_takes_any_first_number() -> None:
     assert dialog.accept_sequence(read(request("BYE", cseq=0)))
 
 
+def test_a_dialog_to_be_ended_leads_where_the_invite_went() -> None:
+    data = request("INVITE", cseq=4, extra=["Route: <sip:p1;lr>, <sip:p2;lr>"])
+    answer = response_to(data, 200, contact="*", extra=['Record-Route: "no end'])
+    dialog = Dialog.to_end(read(data), read_response(answer), flow=FLOW, sent_by=FLOW.local)
+    bye = dialog.request("BYE")
+    assert (bye.uri, bye.headers.get("CSeq"), bye.to.tag) == (read(data).uri, "5 BYE", "srs")
+    assert bye.headers.values("Route") == ["<sip:p1;lr>", "<sip:p2;lr>"]
+
+
+@pytest.mark.parametrize("value", ["", "nonsense", "0" * 32])
+def test_a_session_identifier_that_names_nothing_is_not_joined(value: str) -> None:
+    dialog = called(request("INVITE", extra=[f"Session-ID: {value}"]))
+    assert dialog.session_id is None
+    assert "Session-ID" not in dialog.request("BYE").headers
+
+
+def test_a_request_without_session_identifier_leaves_the_one_that_is_known() -> None:
+    dialog = called(request("INVITE", extra=["Session-ID: ab30317f1a784dc48ff824d0d3715d86"]))
+    known = dialog.session_id
+    assert dialog.accept_sequence(read(request("UPDATE", cseq=2)))
+    assert dialog.session_id == known == "ab30317f1a784dc48ff824d0d3715d86"
+
+
 def test_display_names_survive() -> None:
     data = request("INVITE").replace(b"From: <", b'From: "Ann, \\"A\\"" <')
     assert called(data).request("BYE").headers.get("To") == '"Ann, \\"A\\"" <sip:src@192.0.2.2>;tag=abc'

@@ -240,6 +240,21 @@ def test_content_disposition(text: str, kind: str, handling: str) -> None:
     assert ContentDisposition.parse(str(read)) == read
 
 
+@given(
+    st.sampled_from(
+        ["<sip:a{}b@host>", "sip:a{}b@host", '"A" <sip:host;p={}>', "A<<sip:a{}@host>;tag=1>", "<sip:a@host{}"]
+    ),
+    st.integers(0, 0x9F).map(chr).filter(lambda character: not "\x21" <= character <= "\x7e")
+    | st.sampled_from("\u2028\u2029"),
+)
+def test_no_address_has_a_control_character_in_its_uri(form: str, character: str) -> None:
+    try:
+        uri = NameAddr.parse(form.format(character)).uri
+    except RemoteProtocolError:
+        return
+    assert character not in uri, "blanks at an end may be left out, nothing else"
+
+
 @pytest.mark.parametrize("text", ["", ";handling=optional", "a b", "session;handling=a b"])
 def test_malformed_content_dispositions(text: str) -> None:
     with pytest.raises(RemoteProtocolError):

@@ -12,6 +12,7 @@ from siprec_core.sip.identity import (
     contact,
     failure,
     next_hop,
+    progress,
     sent_by,
     success,
     via,
@@ -136,6 +137,33 @@ def test_a_sips_request_gets_a_sips_contact() -> None:
     response = success(CONFIG, incoming(request("INVITE", uri="SIPS:r@192.0.2.1"), TLS), body=b"", content_type="")
     assert (response.headers.get("Contact") or "").startswith("<sips:")
     assert "Content-Type" not in response.headers
+
+
+@pytest.mark.requirement("3262-3-b", "3311-4-a")
+@pytest.mark.parametrize(("number", "require"), [(None, None), (988_789, "100rel")])
+def test_progress_forms_an_early_dialog_and_may_be_reliable(number: int | None, require: str | None) -> None:
+    response = progress(CONFIG, incoming(request("INVITE", extra=["Record-Route: <sip:p;lr>"])), number)
+    assert (response.status, response.to.tag, response.headers.get("Record-Route")) == (183, "mine", "<sip:p;lr>")
+    assert response.headers.get("Contact") is not None
+    assert "UPDATE" in response.allow
+    assert response.headers.get("Require") == require
+    assert response.headers.get("RSeq") == (None if number is None else str(number))
+    assert response.body == b""
+
+
+def test_a_response_lists_what_we_apply_when_called() -> None:
+    config = EndpointConfig(
+        product="p",
+        feature_tag="+sip.srs",
+        understood=frozenset(),
+        supported=("timer",),
+        supported_when_called=("100rel",),
+    )
+    headers = Headers()
+    add_capabilities(config, headers)
+    assert headers.get("Supported") == "timer"
+    response = success(config, incoming(request("INVITE")), body=b"", content_type="")
+    assert response.headers.get("Supported") == "timer, 100rel"
 
 
 def test_a_failure_has_the_headers_of_its_refusal() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siprec_core.sip.info import InfoDigit, read_digit, refuse_info
+from siprec_core.sip.uas import Refusal
 from tests.core.messages import read, request
 
 
@@ -33,6 +34,13 @@ def test_other_bodies_are_415_with_accept(kind: str) -> None:
     assert refusal is not None
     assert refusal.status == 415
     assert "application/dtmf-relay" in dict(refusal.headers)["Accept"]
+
+
+@pytest.mark.parametrize(("encoding", "passes"), [("gzip", False), ("Identity", True)])
+def test_an_encoding_that_is_not_known_is_415_with_accept_encoding(encoding: str, passes: bool) -> None:
+    extra = [f"Content-Encoding: {encoding}"]
+    refusal = refuse_info(read(request("INFO", body="x", content_type="application/dtmf", extra=extra)))
+    assert refusal == (None if passes else Refusal(415, headers=(("Accept-Encoding", "identity"),)))
 
 
 def test_packages_are_469_with_an_empty_recv_info() -> None:

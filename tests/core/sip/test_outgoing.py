@@ -13,6 +13,7 @@ from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.locate import HopFailure
 from siprec_core.sip.message import Request
 from siprec_core.sip.outgoing import RequestSender, failure_of
+from siprec_core.sip.reasons import Reason
 from siprec_core.sip.reply import respond
 from siprec_core.sip.transaction_layer import LayerOutput, ResponseArrived, TransactionLayer
 from siprec_core.sip.transport import TransportLayer
@@ -47,20 +48,24 @@ class Bench:
         return [output for output in outputs if isinstance(output, SendDatagram)]
 
 
+WHY = Reason.sip(200, "done")
+
+
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
 
 
 def test_a_bye_goes_to_the_target_with_a_fresh_branch(bench: Bench) -> None:
-    bench.sender.bye(bench.dialog, owner=None, now=0.0)
-    bench.sender.bye(bench.dialog, owner=None, now=0.0)
+    bench.sender.bye(bench.dialog, WHY, owner=None, now=0.0)
+    bench.sender.bye(bench.dialog, WHY, owner=None, now=0.0)
     one, two = bench.sent()
     assert one.flow.remote == ("192.0.2.2", 5070)
     assert one.data.startswith(b"BYE sip:src@192.0.2.2:5070 SIP/2.0\r\n")
     assert (field(one.data, "CSeq"), field(two.data, "CSeq")) == ("1 BYE", "2 BYE")
     assert field(one.data, "Via") != field(two.data, "Via")
     assert field(one.data, "User-Agent") == "siprec"
+    assert field(one.data, "Reason") == 'SIP;cause=200;text="done"'
 
 
 def test_an_ack_is_built_once_and_repeated_as_it_was(bench: Bench) -> None:
@@ -76,18 +81,19 @@ def test_a_cancel_copies_what_rfc_3261_9_1_lists(bench: Bench) -> None:
     invite = read(request("INVITE", extra=["Route: <sip:p1;lr>", "Route: <sip:p2;lr>", "Require: siprec"], body="x"))
     invite.headers.remove("Via")
     call = bench.sender.start(invite, HOP, local=LOCAL, flow=None, owner=None, now=0.0)
-    bench.sender.cancel(call, now=0.0)
+    bench.sender.cancel(call, WHY, now=0.0)
     sent, cancel = (read(command.data) for command in bench.sent())
     assert (cancel.method, cancel.uri, str(cancel.cseq)) == ("CANCEL", sent.uri, "1 CANCEL")
     for name in ("Via", "From", "To", "Call-ID", "Route"):
         assert cancel.headers.get_all(name) == sent.headers.get_all(name)
     assert "Require" not in cancel.headers
+    assert cancel.headers.get("Reason") == str(WHY)
     assert cancel.body == b""
 
 
 def test_an_advertised_host_stands_in_the_via() -> None:
     bench = Bench(advertise="203.0.113.7")
-    bench.sender.bye(bench.dialog, owner=None, now=0.0)
+    bench.sender.bye(bench.dialog, WHY, owner=None, now=0.0)
     assert field(bench.sent()[0].data, "Via").startswith("SIP/2.0/UDP 203.0.113.7:5060;")
 
 

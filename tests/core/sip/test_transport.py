@@ -254,6 +254,36 @@ def test_lost_framing_is_answered_and_closed(layer: TransportLayer) -> None:
     assert kinds(layer) == []
 
 
+def test_answers_to_what_came_before_the_framing_was_lost_still_go_out(layer: TransportLayer) -> None:
+    layer.flow_opened(stream(), now=0.0)
+    good = request("OPTIONS", transport="TCP")
+    layer.receive_stream(stream(), good + b"\x16\x03\x01", now=0.0)
+    received, refused = drain(layer)
+    assert isinstance(received, Received)
+    assert isinstance(refused, Refused)
+    assert isinstance(received.message, Request)
+    layer.send_response(b"answer", via=received.message.top_via, flow=stream())
+    assert drain(layer) == [SendStream(flow=stream(), data=b"answer")]
+    layer.receive_stream(stream(), good, now=0.5)
+    assert kinds(layer) == [], "nothing is read of it any more"
+    layer.send_request(b"ours", HOP, local=LOCAL, flow=stream(), token="t")
+    (opened,) = drain(layer)
+    assert isinstance(opened, OpenFlow), "an answer to it could not be read"
+    layer.handle_timeout(now=0.9)
+    assert kinds(layer) == []
+    layer.handle_timeout(now=1.0)
+    assert drain(layer) == [CloseFlow(flow=stream())]
+
+
+def test_a_connection_whose_framing_is_lost_closes_with_its_peer(layer: TransportLayer) -> None:
+    layer.flow_opened(stream(), now=0.0)
+    layer.receive_stream(stream(), request("OPTIONS", transport="TCP") + b"\x16\x03\x01", now=0.0)
+    drain(layer)
+    layer.receive_stream(stream(), b"", now=0.5)
+    assert drain(layer) == [CloseFlow(flow=stream())]
+    assert layer.next_timeout() is None
+
+
 def test_a_malformed_message_with_a_length_keeps_the_connection(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     layer.receive_stream(stream(), request("OPTIONS", cseq_method="INVITE") + request("OPTIONS"), now=0.0)

@@ -1,9 +1,11 @@
 """The checks before a request reaches its usage."""
 
+import re
+
 import pytest
 
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.sip.uas import ALLOWED, METHODS, Refusal, carries_offer, check_request, refusal_of
+from siprec_core.sip.uas import ALLOWED, METHODS, Refusal, carries_offer, check_request, refusal_of, warning
 from tests.core.messages import read, request
 
 UNDERSTOOD = frozenset(("siprec",))
@@ -71,6 +73,14 @@ def test_a_refusal_names_the_fault_in_text_that_can_be_sent() -> None:
     assert refusal.reason.startswith("Bad Request - Via: bad   X: y")
     assert all(" " <= character <= "~" for character in refusal.reason)
     assert len(refusal.reason) < 150
+
+
+@pytest.mark.requirement("3261-20.43-a")
+def test_a_warning_has_code_agent_and_quoted_text() -> None:
+    name, value = warning(304, 'no "audio"\\ \r\nhere \u00e9' + "x" * 500)
+    assert name == "Warning"
+    assert re.fullmatch(r'304 siprec "no  audio     here  x+"', value)
+    assert len(value) < 230
 
 
 def test_another_status_keeps_its_own_phrase() -> None:
