@@ -54,6 +54,7 @@ FLOORS: dict[str, int] = {
     "sip.transport": 2,
     "sip.transaction": 2,
     "sip.transaction_layer": 2,
+    "sip.authorisation": 2,
     "sip.locate": 2,
     "sip.session_timer": 2,
     "sip.info": 2,

@@ -40,6 +40,7 @@ from siprec_core.sip.endpoint_events import (
     CallGone,
     CallRefused,
     ChangeRefused,
+    CredentialsChecked,
     EndpointEvent,
     InviteReceived,
     MessageRefused,
@@ -77,21 +78,7 @@ class RecordingClient:
         self.config = config
         self._ids = Ids(entropy)
         self._time_base = time_base
-        self._endpoint = SipEndpoint(
-            EndpointConfig(
-                product=config.product,
-                feature_tag="+sip.src",
-                understood=frozenset(("siprec",)),
-                supported=("timer",),
-                advertise=config.advertise,
-                timers=TimerPolicy(
-                    session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
-                ),
-                large_over_tcp=config.large_over_tcp,
-                limits=config.limits,
-            ),
-            ids=self._ids,
-        )
+        self._endpoint = SipEndpoint(_endpoint_config(config), ids=self._ids)
         self._resources = Resources(PortPool(*config.rtp_ports))
         self._outbox: Outbox[ClientOutput] = Outbox()
         self._spec: CallSpec | None = None
@@ -297,13 +284,13 @@ class RecordingClient:
             self._endpoint.reject(event.usage, Refusal(403), now=now)
         elif isinstance(event, OptionsReceived):
             self._endpoint.answer_options(event.request_id, None, now=now)
-        elif not isinstance(event, MessageRefused) and event.usage == self._usage:
+        elif not isinstance(event, (MessageRefused, CredentialsChecked)) and event.usage == self._usage:
             self._tell_call(event, now)
 
     def _tell_call(self, event: EndpointEvent, now: float) -> None:
         match event:
-            case CallAnswered(response=response):
-                self._answered(response, now)
+            case CallAnswered(response=response, findings=findings):
+                self._answered(response, findings, now)
             case CallRefused(status=status, reason=reason):
                 self._reason = "refused"
                 self._outbox.put(RecordingRefused(status=status, reason=reason))
@@ -325,7 +312,7 @@ class RecordingClient:
             case _:
                 pass  # traces and acknowledgements of a call that we started need no act
 
-    def _answered(self, response: Response, now: float) -> None:
+    def _answered(self, response: Response, earlier: tuple[Finding, ...], now: float) -> None:
         offer = self._offer
         parsed = parse_sdp(response.body, limits=self.config.limits)
         if parsed.description is None or offer is None:
@@ -335,7 +322,7 @@ class RecordingClient:
             return
         found = self._agree(offer, parsed.description, now)
         self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
-        findings = (*response.findings, *parsed.findings, *found, *_response_findings(response))
+        findings = (*earlier, *response.findings, *parsed.findings, *found, *_response_findings(response))
         self._outbox.put(RecordingAnswered(response=response, labels=self._audio.labels, findings=findings))
 
     # changes
@@ -470,6 +457,20 @@ class RecordingClient:
         if self._spec is None or self._lines is None:
             raise LocalProtocolError("the client was not started")
         return self._spec, self._lines
+
+
+def _endpoint_config(config: ClientConfig) -> EndpointConfig:
+    return EndpointConfig(
+        product=config.product,
+        feature_tag="+sip.src",
+        understood=frozenset(("siprec",)),
+        supported=("timer",),
+        advertise=config.advertise,
+        timers=TimerPolicy(session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer),
+        large_over_tcp=config.large_over_tcp,
+        credentials=config.credentials,
+        limits=config.limits,
+    )
 
 
 def _body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:

@@ -78,10 +78,13 @@ class JournalWriter:
         self.size = 0
         """Octets given so far, for `Limits.journal_size`."""
 
-    def start(self, *, flow: Flow, now: float, started: float | None = None) -> bytes:
+    def start(
+        self, *, flow: Flow, now: float, started: float | None = None, authenticated_user: str | None = None
+    ) -> bytes:
         """Begin the journal of a session whose INVITE came over `flow`: call first, once.
 
-        `started` is when the INVITE came, `now` without it.
+        `started` is when the INVITE came, `now` without it; `authenticated_user` who sent it by Digest, as the
+        credentials themselves are blotted out.
         """
         time_base = self._time_base
         fields: NoteFields = {
@@ -94,6 +97,8 @@ class JournalWriter:
             "started_ns": time_base.unix_ns_at(now if started is None else started),
             "time_base": {"monotonic": time_base.monotonic, "unix_ns": time_base.unix_ns},
         }
+        if authenticated_user is not None:
+            fields = {**fields, "authenticated_user": authenticated_user}
         head = self._encoder.start(application=self.application) + self._encoder.add_interface(SIP_INTERFACE)
         self.size += len(head)
         return head + self.note("start", fields, now=now)

@@ -4,9 +4,12 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from siprec_core.entropy import Ids
+from siprec_core.findings import Finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.sip import invite as usages
+from siprec_core.sip.authorisation import responder_of
 from siprec_core.sip.dialog import Dialog, DialogId
+from siprec_core.sip.digest import Responder
 from siprec_core.sip.endpoint_events import (
     CallAnswered,
     CallEnded,
@@ -85,6 +88,10 @@ class Call:
     """Methods that the peer's latest Allow lists."""
     end_reason: str = ""
     """Why we end the call, when it is not because the owner hung up."""
+    responder: Responder | None = None
+    """Answers the challenges of this call, when we have credentials."""
+    findings: list[Finding] = field(default_factory=list)
+    """What was wrong with the challenges to our INVITE; these are few."""
 
 
 class CallTable:
@@ -144,8 +151,9 @@ class CallTable:
 
     def add(self, call: Call) -> None:
         """Keep a new call."""
-        usage = call.usage
+        usage, config = call.usage, self._stack.config
         self._calls[usage.id] = call
+        call.responder = responder_of(config.credentials, entropy=self._stack.ids.octets, limits=config.limits)
         if usage.state is UsageState.INVITED:
             self._early.add(usage.id)
         if usage.dialog is not None:
@@ -196,7 +204,7 @@ class CallTable:
                     if call.incoming is not None:
                         self._stack.layer.respond(call.incoming, response, now=now)
                 case usages.SendBye():
-                    self._send_bye(usage, now)
+                    self._send_bye(call, now)
                 case usages.SendAck():
                     self._send_ack(usage, now)
                 case usages.SendCancel():
@@ -204,7 +212,10 @@ class CallTable:
                         self._stack.sender.cancel(call.outgoing, now=now)
                 case usages.Confirmed():
                     if arrival is not None and arrival.response is not None:
-                        self._stack.outbox.put(CallAnswered(usage=usage.id, response=arrival.response))
+                        findings = tuple(call.findings)
+                        self._stack.outbox.put(
+                            CallAnswered(usage=usage.id, response=arrival.response, findings=findings)
+                        )
                 case usages.Refused():
                     if arrival is not None:
                         refused = CallRefused(usage=usage.id, status=arrival.status, reason=arrival.reason)
@@ -298,15 +309,15 @@ class CallTable:
             self._stack.transport.release(usage.dialog.flow)
         self._stack.outbox.put(CallGone(usage=usage.id))
 
-    def _send_bye(self, usage: InviteUsage, now: float) -> None:
+    def _send_bye(self, call: Call, now: float) -> None:
+        usage = call.usage
         if usage.dialog is None:
             usage.advance(UsageInput.BYE_FINISHED, now=now)
         else:
-            self._stack.sender.bye(usage.dialog, owner=usage.id, now=now)
+            self._stack.sender.bye(usage.dialog, owner=usage.id, responder=call.responder, now=now)
 
     def _send_ack(self, usage: InviteUsage, now: float) -> None:
         if usage.dialog is not None:
-            sequence = usage.invite.cseq.number
             usage.ack = self._stack.sender.ack(
-                usage.dialog, sequence=sequence, again=usage.ack, owner=usage.id, now=now
+                usage.dialog, invite=usage.invite, again=usage.ack, owner=usage.id, now=now
             )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NewType, TypeAlias
 
+from siprec_core.findings import Finding
 from siprec_core.sip.commands import FlowCommand
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
@@ -19,6 +20,7 @@ __all__ = [
     "CallRefused",
     "ChangeId",
     "ChangeRefused",
+    "CredentialsChecked",
     "EndpointEvent",
     "EndpointItem",
     "EndpointOutput",
@@ -48,6 +50,8 @@ class InviteReceived:
     flow: Flow
     local_tag: str
     raw: bytes
+    authenticated_user: str | None = None
+    """Who called, where the listener asks for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,8 @@ class CallAnswered:
 
     usage: UsageId
     response: Response
+    findings: tuple[Finding, ...] = ()
+    """What was wrong with the challenges before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +166,17 @@ class CallGone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsChecked:
+    """The credentials of a request were refused, or have something unusual. First challenges are not told."""
+
+    flow: Flow
+    method: str
+    reason: str | None
+    """Why they were refused; None when they were taken."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageTraced:
     """A message of a call was received or handed to its transport, retransmissions included."""
 
@@ -183,6 +200,7 @@ EndpointEvent: TypeAlias = (
     | CallRefused
     | CallEnded
     | CallGone
+    | CredentialsChecked
     | MessageTraced
     | MessageRefused
 )

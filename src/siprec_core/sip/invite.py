@@ -58,6 +58,8 @@ class UsageInput(Enum):
     PROVISIONAL = auto()
     SUCCESS = auto()
     FAILURE = auto()
+    REPEAT = auto()
+    """The INVITE is sent once more with what its refusal asked for (401, 407, 422)."""
     BYE_FINISHED = auto()
 
 
@@ -162,12 +164,15 @@ class InviteUsage:
         (_S.CALLING, _I.PROVISIONAL): ((), _S.PROCEEDING),
         (_S.CALLING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
         (_S.CALLING, _I.FAILURE): (("_refuse",), _S.ENDED),
+        (_S.CALLING, _I.REPEAT): ((), _S.CALLING),
         (_S.CALLING, _I.HANG_UP): ((), _S.CALLING_ENDING),
         (_S.CALLING_ENDING, _I.PROVISIONAL): (("_send_cancel",), _S.CANCELLING),
         (_S.CALLING_ENDING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CALLING_ENDING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
         (_S.PROCEEDING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
         (_S.PROCEEDING, _I.FAILURE): (("_refuse",), _S.ENDED),
+        # RFC 3261 9.1: no CANCEL before a 1xx, and the 1xx of the refused INVITE does not count for the next one.
+        (_S.PROCEEDING, _I.REPEAT): ((), _S.CALLING),
         (_S.PROCEEDING, _I.HANG_UP): (("_send_cancel",), _S.CANCELLING),
         # RFC 3261 9.1: a 2xx that crosses the CANCEL is acknowledged and ended by BYE.
         (_S.CANCELLING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),

@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from siprec_core.entropy import Ids
+from siprec_core.sip.authorisation import authorise, copy_credentials
 from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.digest import Responder
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.identity import EndpointConfig, next_hop, via
 from siprec_core.sip.message import Request
@@ -52,19 +54,23 @@ class RequestSender:
         request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
         return self._layer.start(request, hop, local=local, flow=flow, owner=owner, now=now)
 
-    def bye(self, dialog: Dialog, *, owner: int | None, now: float) -> OutgoingRequest:
+    def bye(
+        self, dialog: Dialog, *, owner: int | None, responder: Responder | None = None, now: float
+    ) -> OutgoingRequest:
         """Send BYE within a dialog (RFC 3261 15.1.1)."""
         request = dialog.request("BYE")
         request.headers.add("User-Agent", self._config.product)
+        authorise(request, responder)
         return self.start(request, next_hop(dialog), local=dialog.flow.local, flow=dialog.flow, owner=owner, now=now)
 
-    def ack(self, dialog: Dialog, *, sequence: int, again: Request | None, owner: int | None, now: float) -> Request:
+    def ack(self, dialog: Dialog, *, invite: Request, again: Request | None, owner: int | None, now: float) -> Request:
         """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one."""
         hop = next_hop(dialog)
         local = dialog.flow.local
         request = again
         if request is None:
-            request = dialog.request("ACK", sequence=sequence)
+            request = dialog.request("ACK", sequence=invite.cseq.number)
+            copy_credentials(invite, request)
             request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
         self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
         return request
