@@ -8,6 +8,7 @@ from ssl import SSLContext
 
 from siprec.callers import CallOutcome, CallPlan, is_kept, make_call
 from siprec.command_inspect import write_json
+from siprec.digest import caller
 from siprec.options import add_worker, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit, unreadable
 from siprec.targets import read_target, resolve
@@ -15,7 +16,7 @@ from siprec.terminal import clean, finding_line, styled, table, write_text
 from siprec.tones import frequency_of, tone
 from siprec_core.containers.wav import read_wav
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.recording.call import CallSpec, StreamSpec
+from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address, Transport
@@ -56,6 +57,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
     add(
         "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
+    )
+    add("--user", metavar="NAME", help="who to be when the server asks (Digest); the password is in --password-file")
+    add(
+        "--password-file",
+        metavar="FILE",
+        type=Path,
+        help="file whose first line is the password (default: the environment variable SIPREC_PASSWORD)",
     )
     add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
     add("--tls-insecure", action="store_true", help="take any certificate of the server")
@@ -128,6 +136,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
         raise CommandError(f"--from {arguments.from_uri!r}: {error.message}") from error
     labels = _labels(arguments)
     audio = _audio(arguments, len(labels))
+    user = caller(arguments.user, arguments.password_file)
     hop = resolve(uri)
     return CallPlan(
         target=arguments.target,
@@ -142,6 +151,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
         audio=audio,
         tls=_tls(arguments, hop.transport),
         timeout_seconds=arguments.timeout,
+        config=ClientConfig(credentials=user),
     )
 
 

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 from siprec.cli import version
+from siprec.digest import read_users, split_binds
 from siprec.logs import LEVELS, set_up_logs
 from siprec.options import add_worker, port_range, positive_number, seconds
 from siprec.outcome import CommandError, Exit
 from siprec.running import ServerPlan, run_server
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sip.authentication import DigestRule
 from siprec_core.types import Transport
 from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.listeners import Bind
@@ -20,6 +22,7 @@ _EXAMPLES = """examples:
   siprec serve
   siprec serve -b udp://0.0.0.0:5060 -b tcp://0.0.0.0:5060 --recordings /var/lib/siprec
   siprec serve -b tls://0.0.0.0:5061 --tls-cert server.pem --tls-key server.key
+  siprec serve -b udp://0.0.0.0:5060 --digest-users users
   siprec serve -b udp://10.0.0.5:5060 --advertise 203.0.113.5 --rtp-ports 40000-49999
 
 TERM and INT end it: new sessions are refused, running ones go on for --drain-seconds,
@@ -35,6 +38,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EXAMPLES
     _describe_addresses(parser)
+    _describe_users(parser)
     add = parser.add_argument
     add(
         "--recordings",
@@ -94,6 +98,19 @@ def _describe_addresses(parser: argparse.ArgumentParser) -> None:
     add("--tls-client-ca", metavar="PEM", type=Path, help="take only clients with certificates of these authorities")
 
 
+def _describe_users(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--digest-users",
+        metavar="FILE",
+        type=Path,
+        help="take only the calls of these users (Digest, RFC 8760): a line name:realm:hash for each, as htdigest "
+        "writes them, the hash being MD5 or SHA-256 of name:realm:password; a listener whose URI ends in ?digest=off "
+        "takes all calls",
+    )
+    add("--digest-realm", metavar="TEXT", help="realm of the users, where the file has several")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to end."""
     set_up_logs(arguments.log_level)
@@ -104,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> ServerPlan:
-    binds = tuple(arguments.bind or DEFAULT_BINDS)
+    binds, exempt = split_binds(arguments.bind or DEFAULT_BINDS)
     wanted = [Bind.parse(bind) for bind in binds]
     return ServerPlan(
         binds=binds,
@@ -115,6 +132,7 @@ def _plan(arguments: argparse.Namespace) -> ServerPlan:
             max_sessions=arguments.max_sessions,
             when_full=arguments.when_full,
             strict=arguments.policy == "strict",
+            authentication=_authentication(arguments, exempt),
             product=f"siprec/{version()}",
         ),
         recordings=arguments.recordings,
@@ -122,6 +140,15 @@ def _plan(arguments: argparse.Namespace) -> ServerPlan:
         tls=_tls(arguments, any(bind.transport is Transport.TLS for bind in wanted)),
         ready_file=arguments.ready_file,
     )
+
+
+def _authentication(arguments: argparse.Namespace, exempt: tuple[DigestRule, ...]) -> tuple[DigestRule, ...]:
+    if arguments.digest_users is None:
+        if arguments.digest_realm is not None or exempt:
+            raise CommandError("--digest-realm and ?digest=off are for --digest-users, which is not given")
+        return ()
+    tolerant = arguments.policy == "tolerant"
+    return (*exempt, read_users(arguments.digest_users, arguments.digest_realm, tolerant=tolerant))
 
 
 def _tls(arguments: argparse.Namespace, wanted: bool) -> TlsFiles | None:
