@@ -66,7 +66,7 @@ class Denied:
     """What to answer: the challenges with 401, or 400 for credentials that are improper."""
     reason: str
     told: bool
-    """False for what every good client meets."""
+    """False for what every good client meets: its owner need not hear of it."""
     findings: tuple[Finding, ...]
 
 
@@ -113,5 +113,6 @@ def _deny(challenger: Challenger, unauthenticated: Unauthenticated, now: float) 
         refusal = Refusal(401, headers=tuple(("WWW-Authenticate", str(challenge)) for challenge in challenges))
     else:
         refusal = Refusal(unauthenticated.status, f"Bad Request - {reason.value}")
-    told = reason not in _EXPECTED
-    return Denied(refusal=refusal, reason=reason.value, told=told, findings=unauthenticated.findings)
+    findings = unauthenticated.findings
+    told = reason not in _EXPECTED or bool(findings)
+    return Denied(refusal=refusal, reason=reason.value, told=told, findings=findings)

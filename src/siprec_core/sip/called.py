@@ -193,6 +193,7 @@ class CalledSide:
         began = None if call is None or call.incoming is None else call.incoming.authenticated_user
         if began is None or began == incoming.authenticated_user:
             return True
+        self._tell_credentials(incoming, "not the user who began the call", ())
         self._refuse(incoming, Refusal(403), now)
         return False
 

@@ -292,6 +292,14 @@ def test_what_is_tolerated_is_told() -> None:
     assert (told.reason, [found.code for found in told.findings]) == (None, ["digest-other-uri"])
 
 
+def test_a_scheme_that_is_not_digest_is_told(agent: Agent) -> None:
+    (refused,) = agent.receive(invite(extra=["Authorization: Basic YWxpY2U6b3BlbiBzZXNhbWU="]))
+    assert status(refused) == 401
+    (told,) = agent.of(CredentialsChecked)
+    assert [found.code for found in told.findings] == ["digest-other-scheme"]
+    assert "YWxp" not in repr(told)
+
+
 # within dialogs
 
 
@@ -325,6 +333,7 @@ def test_only_who_began_a_call_may_change_it(agent: Agent) -> None:
     other.cseq = 10
     (refused,) = other.call("BYE", to_tag=ours)
     assert status(refused) == 403
+    assert [event.reason for event in agent.of(CredentialsChecked)] == ["not the user who began the call"]
     assert agent.endpoint.calls == 1
 
 
