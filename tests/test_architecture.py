@@ -56,6 +56,7 @@ FLOORS: dict[str, int] = {
     "sip.transport": 2,
     "sip.transaction": 2,
     "sip.transaction_layer": 2,
+    "sip.authorisation": 2,
     "sip.locate": 2,
     "sip.locations": 2,
     "sip.reliable": 2,

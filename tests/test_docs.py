@@ -30,7 +30,7 @@ DOCUMENTS = sorted(
     for path in [*ROOT.glob("*.md"), ROOT / "fuzz" / "README.md", *(ROOT / "docs").rglob("*.md")]
     if "_build" not in path.parts
 )
-RUN = ("siprec ", "openssl ", "ls ", "make demo")
+RUN = ("siprec ", "openssl ", "printf ", "ls ", "make demo")
 """Commands that are run; others (make, pip, git) change more than a folder of their own."""
 SECONDS = 50
 

@@ -22,7 +22,8 @@ FRONTEND = frozenset({
 EXPORTS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({
         "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "RecordingClient", "ClientConfig",
-        "ClientOutput", "CallSpec", "ChangeConcluded", "ChangeOutcome", "StreamSpec", "Hop",
+        "ClientOutput", "CallSpec", "ChangeConcluded", "ChangeOutcome", "StreamSpec", "Hop", "DigestRule", "DigestUser",
+        "Secret",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",

@@ -8,6 +8,7 @@ from ssl import SSLContext
 
 from siprec.callers import CallOutcome, CallPlan, is_kept, make_call
 from siprec.command_inspect import write_json
+from siprec.digest import caller
 from siprec.options import add_worker, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit, unreadable
 from siprec.targets import may_need_tls, read_target
@@ -56,6 +57,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
     add(
         "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
+    )
+    add("--user", metavar="NAME", help="who to be when the server asks (Digest); the password is in --password-file")
+    add(
+        "--password-file",
+        metavar="FILE",
+        type=Path,
+        help="file whose first line is the password (default: the environment variable SIPREC_PASSWORD)",
     )
     add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
     add("--tls-insecure", action="store_true", help="take any certificate of the server")
@@ -131,6 +139,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
     labels = _labels(arguments)
     audio = _audio(arguments, len(labels))
     tls = _tls(arguments, uri)
+    user = caller(arguments.user, arguments.password_file)
     return CallPlan(
         target=arguments.target,
         spec=CallSpec(
@@ -144,7 +153,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
         tls=tls,
         timeout_seconds=arguments.timeout,
         # Whoever names a transport gets that one; else what is too large for UDP goes over TCP (RFC 3261 18.1.1).
-        config=ClientConfig(large_over_tcp="transport" not in uri.parameters),
+        config=ClientConfig(large_over_tcp="transport" not in uri.parameters, credentials=user),
     )
 
 

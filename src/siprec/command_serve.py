@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from siprec.cli import version
+from siprec.digest import read_users, split_binds
 from siprec.filters import read_filter
 from siprec.logs import LEVELS, set_up_logs
 from siprec.options import add_worker, port_range, positive_number, seconds
@@ -12,6 +13,7 @@ from siprec.outcome import CommandError, Exit
 from siprec.running import ServerPlan, run_server
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sip.authentication import DigestRule
 from siprec_core.types import Transport
 from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.listeners import Bind
@@ -21,6 +23,7 @@ _EXAMPLES = """examples:
   siprec serve
   siprec serve -b udp://0.0.0.0:5060 -b tcp://0.0.0.0:5060 --recordings /var/lib/siprec
   siprec serve -b tls://0.0.0.0:5061 --tls-cert server.pem --tls-key server.key
+  siprec serve -b udp://0.0.0.0:5060 --digest-users users
   siprec serve -b udp://10.0.0.5:5060 --advertise 203.0.113.5 --rtp-ports 40000-49999
 
 TERM and INT end it: new sessions are refused, running ones go on for --drain-seconds,
@@ -36,6 +39,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EXAMPLES
     _describe_addresses(parser)
+    _describe_users(parser)
     add = parser.add_argument
     add(
         "--recordings",
@@ -101,6 +105,19 @@ def _describe_addresses(parser: argparse.ArgumentParser) -> None:
     add("--tls-client-ca", metavar="PEM", type=Path, help="take only clients with certificates of these authorities")
 
 
+def _describe_users(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--digest-users",
+        metavar="FILE",
+        type=Path,
+        help="take only the calls of these users (Digest, RFC 8760): a line name:realm:hash for each, as htdigest "
+        "writes them, the hash being MD5 or SHA-256 of name:realm:password; a listener whose URI ends in ?digest=off "
+        "takes all calls",
+    )
+    add("--digest-realm", metavar="TEXT", help="realm of the users, where the file has several")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to end."""
     set_up_logs(arguments.log_level)
@@ -111,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> ServerPlan:
-    binds = tuple(arguments.bind or DEFAULT_BINDS)
+    binds, exempt = split_binds(arguments.bind or DEFAULT_BINDS)
     wanted = [Bind.parse(bind) for bind in binds]
     return ServerPlan(
         binds=binds,
@@ -123,6 +140,7 @@ def _plan(arguments: argparse.Namespace) -> ServerPlan:
             when_full=arguments.when_full,
             strict=arguments.policy == "strict",
             metadata_filter=read_filter(arguments.metadata_filter),
+            authentication=_authentication(arguments, exempt),
             product=f"siprec/{version()}",
         ),
         recordings=arguments.recordings,
@@ -130,6 +148,15 @@ def _plan(arguments: argparse.Namespace) -> ServerPlan:
         tls=_tls(arguments, any(bind.transport is Transport.TLS for bind in wanted)),
         ready_file=arguments.ready_file,
     )
+
+
+def _authentication(arguments: argparse.Namespace, exempt: tuple[DigestRule, ...]) -> tuple[DigestRule, ...]:
+    if arguments.digest_users is None:
+        if arguments.digest_realm is not None or exempt:
+            raise CommandError("--digest-realm and ?digest=off are for --digest-users, which is not given")
+        return ()
+    tolerant = arguments.policy == "tolerant"
+    return (*exempt, read_users(arguments.digest_users, arguments.digest_realm, tolerant=tolerant))
 
 
 def _tls(arguments: argparse.Namespace, wanted: bool) -> TlsFiles | None:

@@ -85,7 +85,8 @@ def _line(event: Event) -> tuple[int, str]:
     match event:
         case SessionRequested():
             agent = f", {event.user_agent}" if event.user_agent else ""
-            return logging.INFO, f"requested by {event.peer} over {event.transport.value}{agent}"
+            user = f", user {event.authenticated_user}" if event.authenticated_user is not None else ""
+            return logging.INFO, f"requested by {event.peer} over {event.transport.value}{user}{agent}"
         case SessionEstablished():
             return logging.INFO, f"established, streams {', '.join(event.labels)}"
         case StreamsChanged():

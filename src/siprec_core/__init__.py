@@ -63,6 +63,9 @@ from siprec_core.rtp.packet import RtpPacket
 from siprec_core.sdp.model import MediaDescription, SessionDescription
 from siprec_core.sdp.parser import ParsedSdp, parse_sdp
 from siprec_core.server import RecordingServer, ServerOutput, SessionInfo
+from siprec_core.sip.authentication import DigestRule
+from siprec_core.sip.authorisation import DigestUser
+from siprec_core.sip.digest import Secret
 from siprec_core.sip.framing import KeepAlive, MessageFramer
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Malformed, Request, Response
@@ -90,9 +93,12 @@ __all__ = [
     "ChangeOutcome",
     "ClientConfig",
     "ClientOutput",
+    "DigestRule",
+    "DigestUser",
     "Hop",
     "RecordingClient",
     "RecordingServer",
+    "Secret",
     "ServerConfig",
     "ServerOutput",
     "SessionInfo",

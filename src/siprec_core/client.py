@@ -41,6 +41,7 @@ from siprec_core.sip.endpoint_events import (
     CallGone,
     CallRefused,
     ChangeRefused,
+    CredentialsChecked,
     EndpointEvent,
     InviteReceived,
     MessageRefused,
@@ -70,21 +71,7 @@ class RecordingClient:
         self.config = config
         self._ids = Ids(entropy)
         self._time_base = time_base
-        self._endpoint = SipEndpoint(
-            EndpointConfig(
-                product=config.product,
-                feature_tag="+sip.src",
-                understood=frozenset(("siprec",)),
-                supported=("timer",),
-                advertise=config.advertise,
-                timers=TimerPolicy(
-                    session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
-                ),
-                large_over_tcp=config.large_over_tcp,
-                limits=config.limits,
-            ),
-            ids=self._ids,
-        )
+        self._endpoint = SipEndpoint(_endpoint_config(config), ids=self._ids)
         self._resources = Resources(PortPool(*config.rtp_ports))
         self._outbox: Outbox[ClientOutput] = Outbox()
         self._spec: CallSpec | None = None
@@ -287,7 +274,7 @@ class RecordingClient:
             self._endpoint.reject(event.usage, Refusal(403), now=now)
         elif isinstance(event, OptionsReceived):
             self._endpoint.answer_options(event.request_id, None, now=now)
-        elif not isinstance(event, MessageRefused) and event.usage == self._usage:
+        elif not isinstance(event, (MessageRefused, CredentialsChecked)) and event.usage == self._usage:
             self._tell_call(event, now)
 
     def _tell_call(self, event: EndpointEvent, now: float) -> None:
@@ -493,6 +480,20 @@ def _invite_headers(spec: CallSpec, ids: Ids) -> Headers:
     # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.
     headers.add("Require", "siprec")
     return headers
+
+
+def _endpoint_config(config: ClientConfig) -> EndpointConfig:
+    return EndpointConfig(
+        product=config.product,
+        feature_tag="+sip.src",
+        understood=frozenset(("siprec",)),
+        supported=("timer",),
+        advertise=config.advertise,
+        timers=TimerPolicy(session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer),
+        large_over_tcp=config.large_over_tcp,
+        credentials=config.credentials,
+        limits=config.limits,
+    )
 
 
 def _body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:

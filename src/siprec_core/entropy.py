@@ -16,6 +16,10 @@ class Ids:
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
 
+    def octets(self, size: int) -> bytes:
+        """Random octets, for keys and for what draws its own."""
+        return self._entropy(size)
+
     def tag(self) -> str:
         """From or To tag: at least 32 bits (RFC 3261 section 19.3); we give 64."""
         return self._entropy(8).hex()

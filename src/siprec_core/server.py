@@ -33,6 +33,8 @@ class SessionInfo:
     call_id: str
     peer: Address
     transport: Transport
+    authenticated_user: str | None
+    """Who called, by Digest, where the listener wants that."""
     labels: tuple[str, ...]
     directory: str
     """Folder of the recording relative to the recordings root."""
@@ -224,6 +226,7 @@ def _info(session: RecordingSession) -> SessionInfo:
         call_id=session.call_id,
         peer=session.flow.remote,
         transport=session.flow.transport,
+        authenticated_user=session.authenticated_user,
         labels=tuple(line.label for line in session.account.lines.values()),
         directory=session.directory,
     )

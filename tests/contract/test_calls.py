@@ -11,7 +11,11 @@ import siprec_anyio
 import siprec_sync
 from siprec_core.errors import ConfigurationError, LocalProtocolError
 from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.events import Diagnostic, SessionRequested, StreamsChanged
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sip.authentication import DigestRule
+from siprec_core.sip.authorisation import DigestUser
+from siprec_core.sip.digest import Secret
 from siprec_core.sip.names import AddressRecord, LookupFailure, RecordType, SrvRecord
 from siprec_core.types import Address, Transport
 from siprec_sync.assembly import DriverSettings
@@ -62,6 +66,35 @@ def test_a_server_that_is_not_trusted(start_server: StartServer, connect: Connec
     with pytest.raises(CallRefusedError) as caught:
         call.wait_answered()
     assert caught.value.status == 503
+
+
+ASKING = ServerConfig(authentication=(DigestRule(users={"alice": Secret("open sesame")}, realm="recorder"),))
+
+
+@pytest.mark.requirement("3261-22-a", "3261-22-b")
+def test_a_server_that_asks_who_calls(start_server: StartServer, connect: Connect) -> None:
+    """Over both transports: INVITE, re-INVITE and BYE have the credentials, and the recording tells the user."""
+    server = start_server(config=ASKING)
+    config = ClientConfig(credentials=DigestUser(name="alice", secret=Secret("open sesame")))
+    for transport in (Transport.UDP, Transport.TCP):
+        call = connect(spec(server.address(transport), transport), config=config)
+        assert call.wait_answered().findings == ()
+        requested: SessionRequested = server.until(SessionRequested)
+        assert requested.authenticated_user == "alice"
+        call.request(lambda core, now: core.pause("1", now=now))
+        server.until(StreamsChanged)
+        assert call.stop().reason == "local-bye"
+        assert report_of(server, server.ended().directory)["authenticated_user"] == "alice"
+
+
+def test_a_server_that_asks_somebody_else(start_server: StartServer, connect: Connect) -> None:
+    server = start_server(config=ASKING)
+    for credentials in (None, DigestUser(name="alice", secret=Secret("wrong"))):
+        call = connect(spec(server.address(Transport.UDP), Transport.UDP), config=ClientConfig(credentials=credentials))
+        with pytest.raises(CallRefusedError, match="401"):
+            call.wait_answered()
+    refused: Diagnostic = server.until(Diagnostic)
+    assert refused.code == "digest-refused"
 
 
 def test_leaving_ends_the_call(server: Running, worker: str) -> None:

@@ -44,8 +44,12 @@ def sipp(
     to: int | None = None,
     port: int | None = None,
     keys: Mapping[str, str | int] | None = None,
+    user: tuple[str, str] | None = None,
 ) -> Iterator[Sipp]:
-    """Run a scenario as a client of port `to`, or as a server on `port`, of 127.0.0.1; ended with the block."""
+    """Run a scenario as a client of port `to`, or as a server on `port`, of 127.0.0.1; ended with the block.
+
+    `user` is name and password for `[authentication]`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     command = [path_of("sipp"), "-sf", str(SCENARIOS / f"{scenario}.xml"), "-t", _MODES[transport], "-m", "1"]
     command += ["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin", "-cid_str", call_id]
@@ -55,6 +59,8 @@ def sipp(
     command += ["-p", str(port or free_port(SOCK_DGRAM if transport == "udp" else SOCK_STREAM))]
     for name, value in (keys or {}).items():
         command += ["-key", name, str(value)]
+    if user is not None:
+        command += ["-au", user[0], "-ap", user[1]]
     if to is not None:
         command.append(f"127.0.0.1:{to}")
     with (folder / "screen.log").open("wb") as screen:

@@ -156,6 +156,13 @@ SIP_CODES = (
         "let the client sign the Request-URI it sends, and proxies on the way leave it as it is",
     ),
     FindingCode(
+        "digest-refused",
+        _W,
+        "RFC 3261 22.2",
+        "the credentials of a request were refused",
+        "check user, password and realm of the client; many refusals of one address are an attack",
+    ),
+    FindingCode(
         "digest-replay",
         _W,
         "RFC 7616 5.5",

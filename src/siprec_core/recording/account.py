@@ -81,6 +81,7 @@ class RecordingAccount:
     """The facts of one recording. Instants are monotonic seconds of the clock that `time_base` ties to UTC."""
 
     __slots__ = (
+        "_authenticated_user",
         "_call_id",
         "_datamode",
         "_dialect",
@@ -117,6 +118,7 @@ class RecordingAccount:
         self._transport = Transport.UDP
         self._peer: Address | None = None
         self._user_agent: str | None = None
+        self._authenticated_user: str | None = None
         self.lines: dict[int, LineAccount] = {}
         """Lines by index that were accepted at some time."""
         self.metadata = MetadataState(limits=limits)
@@ -139,11 +141,13 @@ class RecordingAccount:
         transport: Transport,
         peer: Address,
         user_agent: str | None,
+        authenticated_user: str | None = None,
         now: float,
     ) -> None:
         """Take the INVITE that began the recording."""
         self._call_id, self._local_tag, self._remote_tag = call_id, local_tag, remote_tag
         self._transport, self._peer, self._user_agent = transport, peer, user_agent
+        self._authenticated_user = authenticated_user
         self._add_entry("invited", {}, now=now)
 
     def offer_answered(
@@ -257,6 +261,7 @@ class RecordingAccount:
             transport=self._transport,
             peer=self._peer,
             user_agent=self._user_agent,
+            authenticated_user=self._authenticated_user,
             started_ns=self.started_ns,
             answered_ns=self.answered_ns,
             ended_ns=self._ended_ns,

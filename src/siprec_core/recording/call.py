@@ -23,6 +23,7 @@ from siprec_core.metadata.model import (
 )
 from siprec_core.metadata.times import Instant
 from siprec_core.sdp.formats import MediaFormat
+from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.parameters import Parameters
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
@@ -50,6 +51,8 @@ class ClientConfig:
     """The shortest session interval in seconds that we take (RFC 4028 section 5)."""
     session_timer: bool = False
     """Ask the server for a session timer."""
+    credentials: DigestUser | None = None
+    """Who we are when the server or a proxy challenges us (RFC 3261 section 22)."""
     large_over_tcp: bool = False
     """Send requests of more than 1,300 octets over TCP where UDP was chosen (RFC 3261 section 18.1.1).
 

@@ -16,6 +16,8 @@ class SessionRequested:
     peer: Address
     transport: Transport
     user_agent: str | None
+    authenticated_user: str | None = None
+    """Who asked, by Digest, where the listener wants that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,8 @@ class Invitation:
     raw: bytes
     """The INVITE as it came."""
     local_tag: str
+    authenticated_user: str | None = None
+    """Who sent it, where the listener asks for that."""
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class SessionExchanges(ABC):
         self.directory = recording_directory(self.id, time_base.unix_ns_at(now))
         self.call_id = request.call_id
         self.flow = invitation.flow
+        self.authenticated_user = invitation.authenticated_user
         self.established = False
         """True once the first offer was answered; set by the server."""
         self.sinks: list[SinkId] = []
@@ -159,6 +162,7 @@ class SessionExchanges(ABC):
             transport=invitation.flow.transport,
             peer=invitation.flow.remote,
             user_agent=request.headers.get("User-Agent"),
+            authenticated_user=invitation.authenticated_user,
             now=now,
         )
         self._found(invitation.read.findings)
@@ -349,7 +353,8 @@ class SessionExchanges(ABC):
         )
         if first:
             sink = self._open_sink(SinkKind.JOURNAL, "journal.pcapng")
-            self._journal.open(sink, flow=self.flow, started=self._started, now=now)
+            user = self.authenticated_user
+            self._journal.open(sink, flow=self.flow, started=self._started, authenticated_user=user, now=now)
         # The line stands in the journal before the answer that lets its packets come.
         self._describe_lines(exchange.plan, now)
         self.account.offer_answered(exchange.offer, exchange.plan, answer, now=now)

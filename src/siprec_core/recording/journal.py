@@ -38,10 +38,12 @@ NoteFields: TypeAlias = Mapping[str, JsonValue]
 
 _SECRET = re.compile(
     rb"(?P<before>\binline:[ \t]*)(?P<key>[A-Za-z0-9+/]+)"
-    rb"|(?P<name>^(?:Proxy-)?Authorization[ \t]*:)(?P<value>[^\r\n]*)",
+    rb"|(?P<name>^(?:Proxy-)?Authorization[ \t]*:)(?P<value>[^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*+)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""SRTP keys (RFC 4568 section 9.2) and credentials (RFC 3261 section 20.7)."""
+"""SRTP keys (RFC 4568 section 9.2) and credentials (RFC 3261 section 20.7), on as many lines as these have."""
+_LEGIBLE = re.compile(rb"(?<![\r\n])[^\r\n]")
+"""What is blotted out of credentials: line ends stay, and the blank that makes a line go on."""
 _TEXT_SIZE = 2_000
 """Characters that are kept of a text in a note which is too long as a whole."""
 _FLOWS = 64
@@ -78,10 +80,13 @@ class JournalWriter:
         self.size = 0
         """Octets given so far, for `Limits.journal_size`."""
 
-    def start(self, *, flow: Flow, now: float, started: float | None = None) -> bytes:
+    def start(
+        self, *, flow: Flow, now: float, started: float | None = None, authenticated_user: str | None = None
+    ) -> bytes:
         """Begin the journal of a session whose INVITE came over `flow`: call first, once.
 
-        `started` is when the INVITE came, `now` without it.
+        `started` is when the INVITE came, `now` without it; `authenticated_user` who sent it by Digest, as the
+        credentials themselves are blotted out.
         """
         time_base = self._time_base
         fields: NoteFields = {
@@ -94,6 +99,8 @@ class JournalWriter:
             "started_ns": time_base.unix_ns_at(now if started is None else started),
             "time_base": {"monotonic": time_base.monotonic, "unix_ns": time_base.unix_ns},
         }
+        if authenticated_user is not None:
+            fields = {**fields, "authenticated_user": authenticated_user}
         head = self._encoder.start(application=self.application) + self._encoder.add_interface(SIP_INTERFACE)
         self.size += len(head)
         return head + self.note("start", fields, now=now)
@@ -233,7 +240,7 @@ def blot_secrets(data: bytes | memoryview) -> bytes:
 def _blot(match: re.Match[bytes]) -> bytes:
     if match["key"] is not None:
         return match["before"] + b"x" * len(match["key"])
-    return match["name"] + b"x" * len(match["value"])
+    return match["name"] + _LEGIBLE.sub(b"x", match["value"])
 
 
 def read_note(comment: str) -> dict[str, JsonValue] | None:

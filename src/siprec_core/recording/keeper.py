@@ -38,10 +38,13 @@ class JournalKeeper:
         """Octets of the journal so far."""
         return self._writer.size
 
-    def open(self, sink: SinkId, *, flow: Flow, started: float, now: float) -> None:
+    def open(
+        self, sink: SinkId, *, flow: Flow, started: float, authenticated_user: str | None = None, now: float
+    ) -> None:
         """Begin the journal with the messages that came before it; `started` is the arrival of the INVITE."""
         self.sink = sink
-        self._gather(self._writer.start(flow=flow, now=now, started=started), now)
+        start = self._writer.start(flow=flow, now=now, started=started, authenticated_user=authenticated_user)
+        self._gather(start, now)
         for data, path, sent, at in self._early:
             self._gather(self._writer.sip(data, flow=path, sent=sent, now=at), now)
         self._early.clear()

@@ -8,6 +8,8 @@ from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.metadata.privacy import MetadataFilter
 from siprec_core.sip import uas
+from siprec_core.sip.authentication import DigestRule
+from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.message import Request
 from siprec_core.sip.multipart import ParsedBody
 from siprec_core.sip.uas import Refusal
@@ -54,6 +56,13 @@ class ServerConfig:
     """The shortest session interval in seconds that we take; 422 for a shorter one (RFC 4028 section 5)."""
     session_timer: bool = False
     """Time sessions also where the client does not ask for it."""
+    authentication: tuple[DigestRule, ...] = ()
+    """Who has to authenticate (RFC 3261 section 22): the first rule that fits a request's listener counts.
+
+    A request that no rule fits needs no credentials; without rules none does.
+    """
+    credentials: DigestUser | None = None
+    """Who we are when a request of ours is challenged."""
     retry_seconds: int = 10
     """Retry-After of 503 answers."""
     metadata_filter: MetadataFilter | None = None

@@ -455,6 +455,7 @@ class Replay:
             transport=_transport(start.get("transport")) or seen_transport,
             peer=peer,
             user_agent=None if call is None else call.invite.headers.get("User-Agent"),
+            authenticated_user=user if isinstance(user := start.get("authenticated_user"), str) else None,
             now=self._time_base.monotonic_at(account.started_ns),
         )
 

@@ -104,6 +104,8 @@ class RecordingReport:
     transport: Transport
     peer: Address | None
     user_agent: str | None
+    authenticated_user: str | None
+    """Who called, by Digest; None where nobody asked for that."""
     started_ns: int
     """Nanoseconds since 1970-01-01T00:00:00Z, as all instants here."""
     answered_ns: int | None
@@ -141,6 +143,7 @@ class RecordingReport:
             "transport": self.transport.value,
             "peer": _address(self.peer),
             "user_agent": self.user_agent,
+            "authenticated_user": self.authenticated_user,
             "started_at": format_instant(self.started_ns),
             "answered_at": _instant(self.answered_ns),
             "ended_at": _instant(self.ended_ns),

@@ -22,6 +22,7 @@ from siprec_core.sip.endpoint_events import (
     CallEnded,
     CallGone,
     ChangeRefused,
+    CredentialsChecked,
     EndpointEvent,
     InfoReceived,
     InviteReceived,
@@ -73,6 +74,8 @@ class SessionRouter:
                     session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
                 ),
                 strict=config.strict,
+                authentication=config.authentication,
+                credentials=config.credentials,
                 limits=config.limits,
             ),
             ids=self._ids,
@@ -119,6 +122,8 @@ class SessionRouter:
             case MessageRefused(malformed=malformed, flow=flow):
                 detail = f"from {flow.remote}: {malformed.error}"
                 self._diagnose("sip-malformed", Severity.WARNING, None, detail)
+            case CredentialsChecked():
+                self._tell_credentials(event)
             case CallGone(usage=usage):
                 session = self._sessions.get(self._by_usage.pop(usage, SessionId("")))
                 if session is not None:
@@ -190,6 +195,7 @@ class SessionRouter:
                 flow=invited.flow,
                 raw=invited.raw,
                 local_tag=invited.local_tag,
+                authenticated_user=invited.authenticated_user,
             ),
             config=self.config,
             resources=self._resources,
@@ -207,6 +213,7 @@ class SessionRouter:
                 peer=invited.flow.remote,
                 transport=invited.flow.transport,
                 user_agent=invited.request.headers.get("User-Agent"),
+                authenticated_user=invited.authenticated_user,
             )
         )
         if not self.config.manual:
@@ -355,6 +362,13 @@ class SessionRouter:
     def _put_refused(self, call_id: str, peer: Address, refusal: Refusal) -> None:
         reason = refusal.reason or reason_phrase(refusal.status)
         self._outbox.put(SessionRefused(call_id=call_id, peer=peer, status=refusal.status, reason=reason))
+
+    def _tell_credentials(self, checked: CredentialsChecked) -> None:
+        request = f"{checked.method} from {checked.flow.remote}"
+        for found in checked.findings:
+            self._diagnose(found.code, found.severity, None, f"{request}: {found.message}")
+        if checked.reason is not None:
+            self._diagnose("digest-refused", Severity.WARNING, None, f"{request}: {checked.reason}")
 
     def _diagnose(self, code: str, severity: Severity, session: RecordingSession | None, detail: str) -> None:
         name = None if session is None else session.id

@@ -171,8 +171,10 @@ class CallReader:
         if len(self._pending) >= _EXCHANGES:
             del self._pending[next(iter(self._pending))]
         read = read_request(message, limits=self._limits, strict=False)
-        asked = Asked(message, read, seen.at_ns, from_client, self._first)
-        self._first = False
+        first = self._first and from_client and method == "INVITE"
+        asked = Asked(message, read, seen.at_ns, from_client, first)
+        if asked.first:
+            self._first, self.seen, self.invite = False, seen, message
         self._pending[key] = _Pending(asked)
         return asked
 
@@ -185,6 +187,9 @@ class CallReader:
         success = 200 <= response.status < 300
         if pending.first and tag and (success or not self.local_tag):
             self.local_tag = tag
+        if pending.first and response.status >= 300 and not pending.done:
+            # 401, 407 or 422: the client may call once more, with the same Call-ID (RFC 3261 22.2, RFC 4028 7.3).
+            self._first = pending.done = True
         if not success or pending.done:
             return None
         pending.done = True
@@ -243,6 +248,8 @@ class CallFinder:
         if isinstance(event, Asked) and self.at_once:
             self._pick(call)
             return (event,)
+        if isinstance(event, Asked) and event.first:
+            asked.clear()
         if isinstance(event, Asked) and len(asked) < _EXCHANGES:
             asked.append(event)
         return ()

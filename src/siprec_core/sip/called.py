@@ -1,10 +1,13 @@
 """The called side of an endpoint: requests that come, checked and routed (RFC 3261 sections 8.2, 9.2, 12.2.2 to 15)."""
 
 from siprec_core.errors import LocalProtocolError, RemoteProtocolError
+from siprec_core.findings import Finding
+from siprec_core.sip.authentication import Denied, Gate
 from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import (
     AckReceived,
+    CredentialsChecked,
     InfoReceived,
     InviteReceived,
     OfferReceived,
@@ -37,6 +40,8 @@ class CalledSide:
         self._merged: dict[TransactionKey, IncomingRequest] = {}
         self._waiting: dict[RequestId, IncomingRequest] = {}
         self._last_request = 0
+        config = stack.config
+        self._gate = Gate(config.authentication, entropy=stack.ids.octets, limits=config.limits)
 
     # owner
 
@@ -107,6 +112,8 @@ class CalledSide:
         """Take a new request other than ACK."""
         request = incoming.request
         try:
+            if not self._let_in(incoming, now):
+                return
             refusal = check_request(request, understood=self._stack.config.understood)
             if refusal is not None:
                 self._refuse(incoming, refusal, now)
@@ -155,6 +162,51 @@ class CalledSide:
         if self._merged.get(merge) is incoming:
             del self._merged[merge]
 
+    # credentials
+
+    def _let_in(self, incoming: IncomingRequest, now: float) -> bool:
+        """Find out who sent a new request; False when it was refused for not telling.
+
+        RFC 3261 8.2: authentication comes before every other check.
+        """
+        request, flow = incoming.request, incoming.flow
+        checked = self._gate.check(request, flow, now=now)
+        if checked is None:
+            return True
+        if not isinstance(checked, Denied):
+            incoming.authenticated_user = checked.user
+            self._tell_credentials(incoming, None, checked.findings)
+            return self._is_same_user(incoming, now)
+        if checked.told:
+            self._tell_credentials(incoming, checked.reason, checked.findings)
+        call = None if request.to.tag is None else self._calls.of(request)
+        if call is not None and call.usage.dialog is not None:
+            incoming.owner, incoming.local_tag = call.usage.id, call.usage.dialog.local_tag
+            self._calls.trace(call, incoming)
+            self._refuse(incoming, checked.refusal, now)
+            return False
+        # RFC 3261 26.3.2.4: "challenge questionable requests with only a single 401 [...], forgoing the normal response
+        # retransmission algorithm, and thus behaving statelessly towards unauthenticated requests".
+        self._stack.layer.forget(incoming)
+        self.answer_stateless(request, flow, checked.refusal, now=now)
+        return False
+
+    def _is_same_user(self, incoming: IncomingRequest, now: float) -> bool:
+        """Let only the user who began a call change or end it."""
+        call = None if incoming.request.to.tag is None else self._calls.of(incoming.request)
+        began = None if call is None or call.incoming is None else call.incoming.authenticated_user
+        if began is None or began == incoming.authenticated_user:
+            return True
+        self._tell_credentials(incoming, "not the user who began the call", ())
+        self._refuse(incoming, Refusal(403), now)
+        return False
+
+    def _tell_credentials(self, incoming: IncomingRequest, reason: str | None, findings: tuple[Finding, ...]) -> None:
+        if reason is not None or findings:
+            method = incoming.request.method
+            told = CredentialsChecked(flow=incoming.flow, method=method, reason=reason, findings=findings)
+            self._stack.outbox.put(told)
+
     # outside dialogs
 
     def _receive_initial(self, incoming: IncomingRequest, now: float) -> None:
@@ -196,6 +248,7 @@ class CalledSide:
                 flow=incoming.flow,
                 local_tag=incoming.local_tag,
                 raw=incoming.take_raw(),
+                authenticated_user=incoming.authenticated_user,
             )
         )
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.sip.authorisation import answer_challenge, authorise
 from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import CallProgressed
@@ -48,6 +49,8 @@ class CallingSide:
         if call is None:
             return
         if outgoing.request.method == "BYE" and arrival.status >= 200:
+            if self._end_again(call, arrival, now):
+                return
             call.usage.advance(UsageInput.BYE_FINISHED, now=now)
             self._calls.settle(call, now=now)
         elif call.outgoing is outgoing:
@@ -62,30 +65,56 @@ class CallingSide:
         elif response is not None and arrival.flow is not None and arrival.status < 300:
             self._succeed(call, arrival, response, arrival.flow, now)
             return
-        elif arrival.status == 422 and response is not None and self._call_longer(call, arrival, response, now):
+        elif response is not None and self._call_again(call, arrival, response, now):
             return
         else:
             usage.advance(UsageInput.FAILURE, now=now)
         self._calls.settle(call, now=now, arrival=arrival)
 
-    def _call_longer(self, call: Call, arrival: ResponseArrived, response: Response, now: float) -> bool:
-        """Send the INVITE again with the Min-SE of a 422 (RFC 4028 7.3); False when that was done or is of no use."""
+    def _call_again(self, call: Call, arrival: ResponseArrived, response: Response, now: float) -> bool:
+        """Send the INVITE again with what a 401, 407 or 422 asks for; False when that was done or is of no use."""
         usage, refused = call.usage, arrival.outgoing
+        if usage.state not in (UsageState.CALLING, UsageState.PROCEEDING):
+            return False
+        if arrival.status == 422:
+            again = self._longer(call, refused.request, response)
+        else:
+            sequence = refused.request.cseq.number + 1
+            again = answer_challenge(arrival, call.responder, sequence=sequence, findings=call.findings)
+        if again is None:
+            return False
+        usage.advance(UsageInput.RESTART, now=now)
+        usage.invite = again
+        call.outgoing = self._stack.sender.replace(refused, again, now=now)
+        return True
+
+    def _longer(self, call: Call, invite: Request, response: Response) -> Request | None:
+        """Make an INVITE with the Min-SE of a 422 (RFC 4028 7.3)."""
         timer, config = call.timer, self._stack.config
-        if usage.state not in (UsageState.CALLING, UsageState.PROCEEDING) or timer.min_se > LEAST_MIN_SE:
-            return False
-        if refused.request.headers.get("Session-Expires") is None or not timer.too_short(response):
-            return False
-        invite = refused.request
+        if timer.min_se > LEAST_MIN_SE:
+            return None
+        if invite.headers.get("Session-Expires") is None or not timer.too_short(response):
+            return None
         headers = invite.headers.copy()
         headers.remove("Via")
         # RFC 4028 7.3: same Call-ID, To and From, and a CSeq number one higher.
         headers.set("CSeq", f"{invite.cseq.number + 1} INVITE")
         for name, value in timer.request_headers(config.timers):
             headers.set(name, value)
-        usage.invite = again = Request("INVITE", invite.uri, headers, invite.body)
-        call.outgoing = self._stack.sender.replace(refused, again, now=now)
-        usage.advance(UsageInput.RESTART, now=now)
+        again = Request("INVITE", invite.uri, headers, invite.body)
+        authorise(again, call.responder)
+        return again
+
+    def _end_again(self, call: Call, arrival: ResponseArrived, now: float) -> bool:
+        """Send BYE again with the credentials that its 401 or 407 asks for; False when that is of no use."""
+        dialog, refused = call.usage.dialog, arrival.outgoing
+        if dialog is None:
+            return False
+        again = answer_challenge(arrival, call.responder, sequence=dialog.local_sequence + 1)
+        if again is None:
+            return False
+        dialog.local_sequence += 1
+        self._stack.sender.replace(refused, again, now=now)
         return True
 
     def _succeed(self, call: Call, arrival: ResponseArrived, response: Response, flow: Flow, now: float) -> None:
@@ -100,9 +129,9 @@ class CallingSide:
             self._calls.form_dialog(usage, dialog)
         elif usage.dialog.id != dialog.id:
             # RFC 3261 13.2.2.4: one dialog is kept; another fork's is acknowledged and ended.
-            sequence = usage.invite.cseq.number
-            self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, now=now)
-            self._stack.sender.bye(dialog, reason_of_end("forked"), owner=None, now=now)
+            self._stack.sender.ack(dialog, invite=usage.invite, again=None, owner=None, now=now)
+            reason = reason_of_end("forked")
+            self._stack.sender.bye(dialog, reason, owner=None, responder=call.responder, now=now)
             return
         if usage.state in (UsageState.CALLING, UsageState.PROCEEDING):
             self._calls.learn(call, response)
@@ -142,9 +171,9 @@ class CallingSide:
             if usage.dialog is None:
                 self._calls.form_dialog(usage, dialog)
             elif usage.dialog.id != dialog.id:
-                sequence = usage.invite.cseq.number
-                self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, now=now)
-                self._stack.sender.bye(dialog, reason_of_end("forked"), owner=None, now=now)
+                self._stack.sender.ack(dialog, invite=usage.invite, again=None, owner=None, now=now)
+                reason = reason_of_end("forked")
+                self._stack.sender.bye(dialog, reason, owner=None, responder=call.responder, now=now)
                 return
         usage.advance(what, now=now)
         unusable = replace(arrival, status=502, reason=f"unusable 200: {error}")

@@ -4,9 +4,12 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from siprec_core.entropy import Ids
+from siprec_core.findings import Finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.sip import invite as usages
+from siprec_core.sip.authorisation import responder_of
 from siprec_core.sip.dialog import Dialog, DialogId
+from siprec_core.sip.digest import Responder
 from siprec_core.sip.early import EarlyDialogs
 from siprec_core.sip.endpoint_events import (
     CallAnswered,
@@ -100,6 +103,10 @@ class Call:
     """Methods that the peer's latest Allow lists."""
     end_reason: str = ""
     """Why we end the call, when it is not because the owner hung up."""
+    responder: Responder | None = None
+    """Answers the challenges of this call, when we have credentials."""
+    findings: list[Finding] = field(default_factory=list)
+    """What was wrong with the challenges to our INVITE; these are few."""
 
 
 class CallTable:
@@ -176,8 +183,9 @@ class CallTable:
 
     def add(self, call: Call) -> None:
         """Keep a new call."""
-        usage = call.usage
+        usage, config = call.usage, self._stack.config
         self._calls[usage.id] = call
+        call.responder = responder_of(config.credentials, entropy=self._stack.ids.octets, limits=config.limits)
         if usage.state is UsageState.INVITED:
             self._early.add(usage.id)
         if usage.dialog is not None:
@@ -241,7 +249,8 @@ class CallTable:
                         self._stack.sender.cancel(call.outgoing, reason_of_end("cancelled"), now=now)
                 case usages.Confirmed():
                     if arrival is not None and arrival.response is not None:
-                        answered = CallAnswered(usage=usage.id, response=arrival.response, findings=call.early.findings)
+                        findings = (*call.findings, *call.early.findings)
+                        answered = CallAnswered(usage=usage.id, response=arrival.response, findings=findings)
                         self._stack.outbox.put(answered)
                 case usages.Refused():
                     if arrival is not None:
@@ -367,13 +376,13 @@ class CallTable:
         elif self.is_locating(call, now=now):
             call.waiting_bye = reason
         else:
-            self._stack.sender.bye(usage.dialog, reason_of_end(reason), owner=usage.id, now=now)
+            said = reason_of_end(reason)
+            self._stack.sender.bye(usage.dialog, said, owner=usage.id, responder=call.responder, now=now)
 
     def _send_ack(self, usage: InviteUsage, now: float) -> None:
         if usage.dialog is not None:
-            sequence = usage.invite.cseq.number
             usage.ack = self._stack.sender.ack(
-                usage.dialog, sequence=sequence, again=usage.ack, owner=usage.id, now=now
+                usage.dialog, invite=usage.invite, again=usage.ack, owner=usage.id, now=now
             )
 
 

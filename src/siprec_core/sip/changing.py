@@ -5,6 +5,7 @@ tried once more (491). A peer that no longer knows the call, or is silent, has l
 """
 
 from siprec_core.errors import LocalProtocolError
+from siprec_core.sip.authorisation import answer_challenge, authorise
 from siprec_core.sip.called import BUSY
 from siprec_core.sip.calls import Call, CallTable, OwnChange, Stack
 from siprec_core.sip.dialog import Dialog
@@ -140,9 +141,13 @@ class ChangingSide:
             if own.disposition is not None:
                 request.headers.add("Content-Disposition", own.disposition)
             request.body = body
+        authorise(request, call.responder)
         own.attempts += 1
+        self._start(call, own, request, dialog, now)
+
+    def _start(self, call: Call, own: OwnChange, request: Request, dialog: Dialog, now: float) -> None:
         own.outgoing = self._stack.sender.start_within(request, dialog, owner=call.usage.id, now=now)
-        if method == "INVITE":
+        if request.method == "INVITE":
             self._calls.changes.set(call.usage.id, now + _LONGEST_WAIT)
 
     def _pause(self, call: Call) -> float:
@@ -174,8 +179,7 @@ class ChangingSide:
 
     def _repeat_ack(self, call: Call, request: Request, ack: Request, now: float) -> None:
         if call.usage.dialog is not None:
-            sequence = request.cseq.number
-            self._stack.sender.ack(call.usage.dialog, sequence=sequence, again=ack, owner=call.usage.id, now=now)
+            self._stack.sender.ack(call.usage.dialog, invite=request, again=ack, owner=call.usage.id, now=now)
 
     def _finish(self, call: Call, own: OwnChange, arrival: ResponseArrived, now: float) -> None:
         own.outgoing = None
@@ -198,8 +202,7 @@ class ChangingSide:
         if arrival.flow is not None:
             self._calls.follow(usage.dialog, arrival.flow)
         if request.method == "INVITE":
-            sequence = request.cseq.number
-            ack = self._stack.sender.ack(usage.dialog, sequence=sequence, again=None, owner=usage.id, now=now)
+            ack = self._stack.sender.ack(usage.dialog, invite=request, again=None, owner=usage.id, now=now)
             call.acked = arrival.outgoing, ack
         call.own = None
         if usage.is_over:
@@ -215,6 +218,8 @@ class ChangingSide:
     def _try_again(self, call: Call, own: OwnChange, arrival: ResponseArrived, now: float) -> bool:
         """Arrange another attempt where the response leaves one; tell whether it does."""
         response, method = arrival.response, arrival.outgoing.request.method
+        if self._authorise_again(call, own, arrival, now):
+            return True
         if response is None or own.attempts >= _MOST_ATTEMPTS:
             return False
         if arrival.status == 491 and own.attempts < 2:
@@ -234,6 +239,21 @@ class ChangingSide:
             self._advance(call, now)
             return True
         return False
+
+    def _authorise_again(self, call: Call, own: OwnChange, arrival: ResponseArrived, now: float) -> bool:
+        """Send a change again with the credentials that its 401 or 407 asks for; False when that is of no use.
+
+        It is no further attempt: how often a challenge is answered is bounded by itself.
+        """
+        dialog = call.usage.dialog
+        if dialog is None:
+            return False
+        again = answer_challenge(arrival, call.responder, sequence=dialog.local_sequence + 1)
+        if again is None:
+            return False
+        dialog.local_sequence += 1
+        self._start(call, own, again, dialog, now)
+        return True
 
     def _fail(self, call: Call, own: OwnChange, arrival: ResponseArrived, now: float) -> None:
         call.own = None

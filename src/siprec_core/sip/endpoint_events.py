@@ -22,6 +22,7 @@ __all__ = [
     "CallRefused",
     "ChangeId",
     "ChangeRefused",
+    "CredentialsChecked",
     "EndpointEvent",
     "EndpointItem",
     "EndpointOutput",
@@ -51,6 +52,8 @@ class InviteReceived:
     flow: Flow
     local_tag: str
     raw: bytes
+    authenticated_user: str | None = None
+    """Who called, where the listener asks for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +148,7 @@ class CallAnswered:
     usage: UsageId
     response: Response
     findings: tuple[Finding, ...] = ()
-    """What was tolerated in the 1xx before it."""
+    """What was wrong with the challenges and 1xx before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +185,17 @@ class CallGone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsChecked:
+    """The credentials of a request were refused, or have something unusual. First challenges are not told."""
+
+    flow: Flow
+    method: str
+    reason: str | None
+    """Why they were refused; None when they were taken."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageTraced:
     """A message of a call was received or handed to its transport, retransmissions included."""
 
@@ -206,6 +220,7 @@ EndpointEvent: TypeAlias = (
     | CallRefused
     | CallEnded
     | CallGone
+    | CredentialsChecked
     | MessageTraced
     | MessageRefused
 )

@@ -6,6 +6,8 @@ from ipaddress import ip_address
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
+from siprec_core.sip.authentication import DigestRule
+from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.dialog import Dialog, joined_session_id
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Response
@@ -40,6 +42,10 @@ class EndpointConfig:
     """Send requests of more than 1,300 octets over TCP where UDP was chosen (RFC 3261 section 18.1.1)."""
     strict: bool = False
     """Refuse what is against the grammar instead of tolerating it."""
+    authentication: tuple[DigestRule, ...] = ()
+    """Whose requests are challenged; the first rule that fits a request counts."""
+    credentials: DigestUser | None = None
+    """Who we are when a request of ours is challenged."""
     limits: Limits = Limits()
 
 

@@ -60,7 +60,7 @@ class UsageInput(Enum):
     """The time that the caller allowed for an answer is over."""
     PROVISIONAL = auto()
     RESTART = auto()
-    """Caller: the INVITE is sent again as a new transaction, of which nothing has come back."""
+    """Caller: the INVITE is sent again, elsewhere or with what its refusal asked for, and nothing has come back yet."""
     SUCCESS = auto()
     UNUSABLE = auto()
     """A 2xx that forms no dialog to go on with."""
@@ -186,6 +186,7 @@ class InviteUsage:
         (_S.PROCEEDING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
         (_S.PROCEEDING, _I.UNUSABLE): (("_send_ack", "_send_bye_unusable", "_refuse"), _S.ENDING),
         (_S.PROCEEDING, _I.FAILURE): (("_refuse",), _S.ENDED),
+        # RFC 3261 9.1: no CANCEL before a 1xx, and the 1xx of the refused INVITE does not count for the next one.
         (_S.PROCEEDING, _I.HANG_UP): (("_send_cancel",), _S.CANCELLING),
         # RFC 3261 9.1: a 2xx that crosses the CANCEL is acknowledged and ended by BYE.
         (_S.CANCELLING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.sip.authorisation import authorise, copy_credentials
 from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.digest import Responder
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.identity import EndpointConfig, contact, next_hop, sent_by, via
 from siprec_core.sip.locate import FailoverList, HopFailure, is_large
@@ -91,16 +93,20 @@ class RequestSender:
         """Start a transaction for what takes the place of a request that was answered, where that one went."""
         return self._begin(request, sent.places, sent.hop, local=sent.local, flow=sent.flow, owner=sent.owner, now=now)
 
-    def fail_over(self, failed: OutgoingRequest, failure: HopFailure, *, now: float) -> OutgoingRequest | None:
+    def fail_over(
+        self, failed: OutgoingRequest, failure: HopFailure, *, responder: Responder | None = None, now: float
+    ) -> OutgoingRequest | None:
         """Send a request to its next place, None when none is left.
 
-        RFC 3263 4.3: that is a new transaction with another branch; all else but Via and Contact stays as it was.
+        RFC 3263 4.3: that is a new transaction with another branch; all else but Via, Contact and the count of
+        credentials stays as it was.
         """
         if failed.places.failed(failure) is None:
             return None
         headers = failed.request.headers.copy()
         headers.remove("Via")
         again = Request(failed.request.method, failed.request.uri, headers, failed.request.body)
+        authorise(again, responder)
         return self.start_at(again, failed.places, local=failed.local, owner=failed.owner, now=now)
 
     def _begin(
@@ -140,20 +146,24 @@ class RequestSender:
             return None
         return uri if numeric_host(uri.host) is None else None
 
-    def bye(self, dialog: Dialog, reason: Reason, *, owner: int | None, now: float) -> OutgoingRequest:
+    def bye(
+        self, dialog: Dialog, reason: Reason, *, owner: int | None, responder: Responder | None = None, now: float
+    ) -> OutgoingRequest:
         """Send BYE within a dialog (RFC 3261 15.1.1), and say why (RFC 3326)."""
         request = dialog.request("BYE")
         request.headers.add("Reason", str(reason))
         request.headers.add("User-Agent", self._config.product)
+        authorise(request, responder)
         return self.start_within(request, dialog, owner=owner, now=now)
 
-    def ack(self, dialog: Dialog, *, sequence: int, again: Request | None, owner: int | None, now: float) -> Request:
+    def ack(self, dialog: Dialog, *, invite: Request, again: Request | None, owner: int | None, now: float) -> Request:
         """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one."""
         hop = next_hop(dialog)
         local = sent_by(self.listening, hop, dialog.sent_by)
         request = again
         if request is None:
-            request = dialog.request("ACK", sequence=sequence)
+            request = dialog.request("ACK", sequence=invite.cseq.number)
+            copy_credentials(invite, request)
             request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
         self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
         return request

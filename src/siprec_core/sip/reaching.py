@@ -82,7 +82,7 @@ class Reaching:
                 return False  # answered, or not wanted any more
         elif call.usage.is_over and failed.request.method != "BYE":
             return False
-        again = self._stack.sender.fail_over(failed, failure, now=now)
+        again = self._stack.sender.fail_over(failed, failure, responder=call.responder, now=now)
         if again is None:
             return False
         if first:

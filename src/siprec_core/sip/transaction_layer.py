@@ -41,7 +41,7 @@ from siprec_core.types import Address, Flow
 class IncomingRequest:
     """A request that we answer, with its transaction and the path of its answers."""
 
-    __slots__ = ("_raw", "flow", "key", "local_tag", "machine", "owner", "request")
+    __slots__ = ("_raw", "authenticated_user", "flow", "key", "local_tag", "machine", "owner", "request")
 
     def __init__(self, key: TransactionKey, machine: ServerTransaction, received: Received, local_tag: str) -> None:
         self.key = key
@@ -53,6 +53,8 @@ class IncomingRequest:
         """To tag of our responses, the same in all of them (RFC 3261 8.2.6.2)."""
         self.owner: int | None = None
         """Call that the messages of this transaction are traced for."""
+        self.authenticated_user: str | None = None
+        """Who sent it, where its listener asks for that."""
 
     def take_raw(self) -> bytes:
         """Give the octets as they came, once: a large message is not held as long as its transaction lives."""
@@ -225,6 +227,11 @@ class TransactionLayer:
         """Send a response without a transaction (RFC 3261 8.2.7)."""
         self.transport.send_response(response.to_bytes(), via=request.top_via, flow=flow)
         self._sort(None)
+
+    def forget(self, incoming: IncomingRequest) -> None:
+        """Drop the transaction of a new request, which `answer_stateless` answers in its place."""
+        self._incoming.pop(incoming.key, None)
+        self._timers.cancel(incoming)
 
     def start(
         self, request: Request, hop: Hop, *, local: Address, flow: Flow | None, owner: int | None, now: float

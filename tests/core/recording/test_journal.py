@@ -197,6 +197,27 @@ def test_a_blotted_key_is_still_one_of_its_suite() -> None:
     assert reading.attribute.keys[0].key != bytes(46)
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_credentials_on_several_lines_are_blotted_out(end: bytes) -> None:
+    lines = [
+        b"BYE sip:a SIP/2.0",
+        b"Authorization:",
+        b' Digest username="a",',
+        b'\tresponse="b"',
+        b"CSeq: 1 BYE",
+        b"",
+        b"",
+    ]
+    blotted = blot_secrets(end.join(lines))
+    assert b"Digest" not in blotted
+    assert b"response" not in blotted
+    kept = blotted.split(end)
+    assert [len(line) for line in kept] == [len(line) for line in lines]
+    assert (kept[1], kept[4]) == (lines[1], lines[4])
+    assert kept[2].startswith(b" x")
+    assert kept[3].startswith(b"\tx")
+
+
 @given(st.binary(max_size=300))
 def test_blotting_keeps_the_size(data: bytes) -> None:
     assert len(blot_secrets(data)) == len(data)

@@ -38,6 +38,7 @@ REPORT = RecordingReport(
     transport=Transport.TLS,
     peer=Address("2001:db8::1", 5_061),
     user_agent=None,
+    authenticated_user=None,
     started_ns=1_767_225_600_123_456_789,
     answered_ns=None,
     ended_ns=None,

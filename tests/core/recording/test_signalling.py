@@ -198,6 +198,25 @@ def test_the_first_recording_call_that_was_answered_is_picked() -> None:
     assert finder.settle() == ()
 
 
+@pytest.mark.parametrize("code", ["401 Unauthorized", "407 Proxy Authentication Required", "422 Too Small"])
+def test_a_call_that_was_challenged_begins_with_the_invite_that_was_taken(code: str) -> None:
+    finder = CallFinder(limits=LIMITS)
+    again = request("INVITE", sdp(LINES).encode(), "application/sdp", cseq=2)
+    refused, taken = response(INVITE, code), response(again, "200 OK", sdp(LINES).encode())
+    assert [*finder.receive(seen(INVITE, 1)), *finder.receive(seen(refused, 2)), *finder.receive(seen(again, 3))] == []
+    assert finder.receive(seen(refused, 4)) == (), "a repetition of it"
+    asked, answered = finder.receive(seen(taken, 5))
+    assert isinstance(asked, Asked)
+    assert isinstance(answered, Answered)
+    assert (asked.first, asked.at_ns, answered.first) == (True, 3, True)
+    assert finder.call is not None
+    assert finder.call.seen.at_ns == 3
+    later = request("INVITE", sdp(LINES).encode(), "application/sdp", cseq=3)
+    (changed,) = finder.receive(seen(later, 6))
+    assert isinstance(changed, Asked)
+    assert not changed.first
+
+
 def test_without_an_answer_the_first_call_is_picked_at_the_end() -> None:
     finder = CallFinder(limits=LIMITS)
     finder.receive(seen(INVITE))

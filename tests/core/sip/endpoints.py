@@ -4,6 +4,8 @@ from typing import TypeVar
 
 from siprec_core.entropy import Ids
 from siprec_core.limits import Limits
+from siprec_core.sip.authentication import DigestRule
+from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.commands import SendDatagram, SendStream
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import EndpointOutput, InviteReceived, MessageTraced, OfferReceived
@@ -26,12 +28,21 @@ EventT = TypeVar("EventT")
 class Agent:
     """One endpoint; `sent` holds the messages that it sent, `events` what it told, without traces."""
 
-    def __init__(self, *, limits: Limits | None = None, understood: str = "siprec 100rel") -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        understood: str = "siprec 100rel",
+        authentication: tuple[DigestRule, ...] = (),
+        credentials: DigestUser | None = None,
+    ) -> None:
         config = EndpointConfig(
             product="siprec",
             feature_tag="+sip.srs",
             understood=frozenset(understood.split()),
             limits=limits or Limits(),
+            authentication=authentication,
+            credentials=credentials,
         )
         self.endpoint = SipEndpoint(config, ids=Ids(entropy(3)))
         self.now = 0.0

@@ -69,12 +69,22 @@ def test_a_bye_goes_to_the_target_with_a_fresh_branch(bench: Bench) -> None:
 
 
 def test_an_ack_is_built_once_and_repeated_as_it_was(bench: Bench) -> None:
-    ack = bench.sender.ack(bench.dialog, sequence=4, again=None, owner=None, now=0.0)
-    assert bench.sender.ack(bench.dialog, sequence=4, again=ack, owner=None, now=0.0) is ack
+    invite = read(request("INVITE", cseq=4))
+    ack = bench.sender.ack(bench.dialog, invite=invite, again=None, owner=None, now=0.0)
+    assert bench.sender.ack(bench.dialog, invite=invite, again=ack, owner=None, now=0.0) is ack
     one, two = bench.sent()
     assert one == two
     assert field(one.data, "CSeq") == "4 ACK"
     assert bench.layer.next_timeout() is None, "an ACK to a 2xx has no transaction"
+
+
+@pytest.mark.requirement("3261-22-a")
+def test_an_ack_has_the_credentials_of_its_invite(bench: Bench) -> None:
+    credentials = ["Authorization: Digest a=b", "Authorization: Digest c=d", "Proxy-Authorization: Digest e=f"]
+    invite = read(request("INVITE", extra=credentials))
+    ack = bench.sender.ack(bench.dialog, invite=invite, again=None, owner=None, now=0.0)
+    assert ack.headers.get_all("Authorization") == ["Digest a=b", "Digest c=d"]
+    assert ack.headers.get_all("Proxy-Authorization") == ["Digest e=f"]
 
 
 def test_a_cancel_copies_what_rfc_3261_9_1_lists(bench: Bench) -> None:
