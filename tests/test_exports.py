@@ -22,7 +22,7 @@ FRONTEND = frozenset({
 EXPORTS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({
         "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "RecordingClient", "ClientConfig",
-        "ClientOutput", "CallSpec", "ChangeOutcome", "StreamSpec", "Hop",
+        "ClientOutput", "CallSpec", "ChangeOutcome", "StreamSpec", "Hop", "ListenSpec", "RecordSpec", "WaitingClient",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",

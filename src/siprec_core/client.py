@@ -14,7 +14,7 @@ from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.metadata.writer import write_metadata
-from siprec_core.recording.call import CallSpec, ClientConfig, address_of_record, metadata_of
+from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec, address_of_record, metadata_of
 from siprec_core.recording.call_events import (
     CallEvent,
     RecordingAnswered,
@@ -77,27 +77,15 @@ class RecordingClient:
         self.config = config
         self._ids = Ids(entropy)
         self._time_base = time_base
-        self._endpoint = SipEndpoint(
-            EndpointConfig(
-                product=config.product,
-                feature_tag="+sip.src",
-                understood=frozenset(("siprec",)),
-                supported=("timer",),
-                advertise=config.advertise,
-                timers=TimerPolicy(
-                    session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
-                ),
-                large_over_tcp=config.large_over_tcp,
-                limits=config.limits,
-            ),
-            ids=self._ids,
-        )
+        self._endpoint = SipEndpoint(_endpoint_config(config), ids=self._ids)
         self._resources = Resources(PortPool(*config.rtp_ports))
         self._outbox: Outbox[ClientOutput] = Outbox()
         self._spec: CallSpec | None = None
         self._lines: MediaLines | None = None
         self._usage: UsageId | None = None
         self._offer: SessionDescription | None = None
+        self._offered: SessionDescription | None = None
+        """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
         self._audio = ClientAudio(self._ids)
         self._state = ClientState(limits=config.limits)
@@ -133,19 +121,11 @@ class RecordingClient:
         """
         if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
-        if not spec.streams:
-            raise LocalProtocolError("a recording needs at least one stream")
-        if len({stream.label for stream in spec.streams}) < len(spec.streams):
-            raise LocalProtocolError("each stream needs a label of its own")
+        check_streams(spec.streams)
         del now
         self._spec = spec
-        host = self.config.media_host or spec.local.host
-        self._lines = MediaLines(self._resources, host=host)
-        for index in range(len(spec.streams)):
-            command = self._lines.open(index, mux=False)
-            if command is None:
-                raise LocalProtocolError("no free media port")
-            self._outbox.put(command)
+        self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
+        self._take_ports(spec, self._lines)
 
     def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
         """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
@@ -255,7 +235,15 @@ class RecordingClient:
 
     # inside
 
-    def _invite(self, now: float) -> None:
+    def _take_ports(self, spec: CallSpec, lines: MediaLines) -> None:
+        for index in range(len(spec.streams)):
+            command = lines.open(index, mux=False)
+            if command is None:
+                raise LocalProtocolError("no free media port")
+            self._outbox.put(command)
+
+    def _describe(self, now: float) -> tuple[SessionDescription, bytes]:
+        """Make the first offer and the first metadata."""
         spec, lines = self._call()
         offered = [
             OfferedStream(label=stream.label, formats=stream.formats, port=line.port, ptime=stream.ptime)
@@ -264,6 +252,15 @@ class RecordingClient:
         ]
         address = self.config.advertise or self.config.media_host or spec.local.host
         self._offer = build_offer(offered, address=address, session_id=self._ids.sdp_session())
+        told = spec.metadata
+        if told is None:
+            told = write_metadata(metadata_of(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now)))
+        self._metadata = told
+        return self._offer, told
+
+    def _invite(self, now: float) -> None:
+        spec, _ = self._call()
+        offer, told = self._describe(now)
         boundary = self._ids.boundary()
         headers = Headers()
         headers.add("Max-Forwards", "70")
@@ -274,15 +271,9 @@ class RecordingClient:
         # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.
         headers.add("Require", "siprec")
         headers.add("Content-Type", f"multipart/mixed;boundary={boundary}")
-        told = spec.metadata
-        if told is None:
-            told = write_metadata(metadata_of(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now)))
-        self._metadata = told
-        body = write_multipart(_body_parts(self._offer, told), boundary=boundary)
+        body = write_multipart(body_parts(offer, told), boundary=boundary)
         invite = Request("INVITE", spec.uri, headers, body)
-        self._usage = self._endpoint.call(
-            invite, spec.hop, local=spec.local, description=self._offer.to_bytes(), now=now
-        )
+        self._usage = self._endpoint.call(invite, spec.hop, local=spec.local, description=offer.to_bytes(), now=now)
         self._drain_endpoint(now)
 
     def _drain_endpoint(self, now: float) -> None:
@@ -319,9 +310,11 @@ class RecordingClient:
                 self._changed(event, now)
             case ChangeRefused():
                 self._change_refused(event, now)
-            case AckReceived(request=request) if request.body and self._state.ours is not None:
+            case AckReceived(request=request):
                 # RFC 3261 13.2.2.4: the ACK answers the offer of our 200 to a re-INVITE without one.
-                self._take_answer(self._state.offer(), request, now)
+                offered, self._offered = self._offered, None
+                if offered is not None and request.body:
+                    self._take_answer(offered, request, now)
             case _:
                 pass  # traces and acknowledgements of a call that we started need no act
 
@@ -355,7 +348,8 @@ class RecordingClient:
         if answer is not None:
             body = answer.to_bytes()
         elif request.method == "INVITE" and ours is not None:
-            body = self._state.offer().to_bytes()
+            self._offered = self._state.offer()
+            body = self._offered.to_bytes()
         self._endpoint.answer_offer(usage, body=body, content_type="application/sdp", now=now)
         if offer is not None and answer is not None:
             self._agree(answer, offer, now)
@@ -373,7 +367,7 @@ class RecordingClient:
         offer: SessionDescription | None = self._state.offer()
         if metadata is not None and not self._state.needs_offer(metadata):
             offer = offer if not self._endpoint.allows(self._usage, "UPDATE") else None
-        parts = _body_parts(offer, metadata)
+        parts = body_parts(offer, metadata)
         content_type, disposition, body = _body(parts, self._ids.boundary())
         self._offer = offer
         self._metadata = metadata or b""
@@ -472,7 +466,29 @@ class RecordingClient:
         return self._spec, self._lines
 
 
-def _body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:
+def _endpoint_config(config: ClientConfig) -> EndpointConfig:
+    return EndpointConfig(
+        product=config.product,
+        feature_tag="+sip.src",
+        understood=frozenset(("siprec",)),
+        supported=("timer",),
+        advertise=config.advertise,
+        timers=TimerPolicy(session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer),
+        large_over_tcp=config.large_over_tcp,
+        limits=config.limits,
+    )
+
+
+def check_streams(streams: tuple[StreamSpec, ...]) -> None:
+    """Raise LocalProtocolError when there is no stream, or two have the same label."""
+    if not streams:
+        raise LocalProtocolError("a recording needs at least one stream")
+    if len({stream.label for stream in streams}) < len(streams):
+        raise LocalProtocolError("each stream needs a label of its own")
+
+
+def body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:
+    """Give the parts of a body with an offer, metadata, or both."""
     parts = [] if offer is None else [BodyPart.create("application/sdp", offer.to_bytes())]
     if metadata is not None:
         # RFC 7866 9: metadata bodies have the disposition recording-session; the type is RFC 9806's.

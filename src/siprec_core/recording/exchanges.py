@@ -21,7 +21,8 @@ from siprec_core.recording.journal import JournalWriter
 from siprec_core.recording.keeper import JournalKeeper
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.policy import ServerConfig
-from siprec_core.recording.request import RecordingRequest
+from siprec_core.recording.report import Initiator
+from siprec_core.recording.request import RecordingBody, RecordingRequest
 from siprec_core.recording.snapshots import SnapshotRequests, needs_snapshot
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
@@ -34,6 +35,8 @@ from siprec_core.types import Flow, MediaId, SessionId, SinkId
 class SessionState(Enum):
     """Where a recording session stands."""
 
+    CALLING = auto()
+    """Our INVITE waits for its answer."""
     REQUESTED = auto()
     """Waits for `accept` or `reject` of the application."""
     BINDING = auto()
@@ -46,7 +49,9 @@ class SessionState(Enum):
     ENDED = auto()
 
 
-KEPT_STATES = (SessionState.REQUESTED, SessionState.BINDING, SessionState.ACTIVE, SessionState.CLOSING)
+UNANSWERED_STATES = (SessionState.CALLING, SessionState.REQUESTED, SessionState.BINDING)
+"""States before the first answer."""
+KEPT_STATES = (*UNANSWERED_STATES, SessionState.ACTIVE, SessionState.CLOSING)
 """States in which messages still go to the journal."""
 
 
@@ -89,10 +94,14 @@ class Invitation:
     """What the session is made from."""
 
     session: SessionId
-    read: RecordingRequest
+    request: Request
+    """The INVITE: the client's, or ours."""
+    read: RecordingRequest | None
+    """The client's INVITE, understood; None for one of ours, which offers nothing."""
     flow: Flow
+    """The path of the INVITE; that of one of ours is what it was meant to be."""
     raw: bytes
-    """The INVITE as it came."""
+    """The client's INVITE as it came; one of ours is kept when it leaves."""
     local_tag: str
 
 
@@ -117,7 +126,7 @@ class SessionExchanges(ABC):
         sdp_session: int,
         now: float,
     ) -> None:
-        request = invitation.read.request
+        request = invitation.request
         self.id = invitation.session
         self.state = SessionState.REQUESTED
         self.directory = recording_directory(self.id, time_base.unix_ns_at(now))
@@ -144,8 +153,10 @@ class SessionExchanges(ABC):
         self._snapshots = SnapshotRequests()
         writer = JournalWriter(self.id, time_base=time_base, application=config.product)
         self._journal = JournalKeeper(writer, self._outbox)
-        self._journal.sip(invitation.raw, flow=invitation.flow, sent=False, now=now)
         self._started = now
+        if invitation.read is None:
+            return
+        self._journal.sip(invitation.raw, flow=invitation.flow, sent=False, now=now)
         self.account.invited(
             call_id=request.call_id,
             local_tag=invitation.local_tag,
@@ -166,7 +177,7 @@ class SessionExchanges(ABC):
     def begin(self, *, now: float) -> None:
         """Answer the invitation's offer: choose formats, take ports, ask for sockets."""
         self.state = SessionState.BINDING
-        offer = self._invitation.read.offer
+        offer = None if self._invitation.read is None else self._invitation.read.offer
         if offer is None:
             self._refuse_exchange(Refusal(400, "Bad Request - no SDP offer", _warning(399, "an SDP offer is needed")))
         else:
@@ -344,7 +355,8 @@ class SessionExchanges(ABC):
         )
         if first:
             sink = self._open_sink(SinkKind.JOURNAL, "journal.pcapng")
-            self._journal.open(sink, flow=self._invitation.flow, started=self._started, now=now)
+            initiator: Initiator = "server" if self._invitation.read is None else "client"
+            self._journal.open(sink, flow=self.flow, started=self._started, initiator=initiator, now=now)
         # The line stands in the journal before the answer that lets its packets come.
         self._describe_lines(exchange.plan, now)
         self.account.offer_answered(exchange.offer, exchange.plan, answer, now=now)
@@ -422,7 +434,7 @@ class SessionExchanges(ABC):
 
     # facts
 
-    def _take_metadata(self, read: RecordingRequest, now: float) -> None:
+    def _take_metadata(self, read: RecordingBody, now: float) -> None:
         if not read.metadata_raw:
             return
         known = len(self.account.findings.findings)

@@ -20,6 +20,7 @@ from siprec_core.containers.packets import DatagramEncoder, TcpFlowWriter
 from siprec_core.containers.pcapng import OPTION_SIZE, PcapngEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
+from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SessionId
 
 JOURNAL_VERSION: Final = 1
@@ -78,16 +79,17 @@ class JournalWriter:
         self.size = 0
         """Octets given so far, for `Limits.journal_size`."""
 
-    def start(self, *, flow: Flow, now: float, started: float | None = None) -> bytes:
-        """Begin the journal of a session whose INVITE came over `flow`: call first, once.
+    def start(self, *, flow: Flow, now: float, started: float | None = None, initiator: Initiator = "client") -> bytes:
+        """Begin the journal of a session whose INVITE went over `flow`: call first, once.
 
-        `started` is when the INVITE came, `now` without it.
+        `started` is when the INVITE came or was begun, `now` without it; `initiator` sent it.
         """
         time_base = self._time_base
         fields: NoteFields = {
             "version": JOURNAL_VERSION,
             "session": self._session,
             "application": self.application,
+            "initiator": initiator,
             "transport": flow.transport.value,
             "local": [flow.local.host, flow.local.port],
             "peer": [flow.remote.host, flow.remote.port],

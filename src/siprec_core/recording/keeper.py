@@ -6,6 +6,7 @@ from siprec_core.findings import Finding
 from siprec_core.machine import Puts
 from siprec_core.recording.commands import CloseSink, SinkCommand, WriteSink
 from siprec_core.recording.journal import JournalWriter
+from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SinkId
 
 FLUSH_SECONDS = 0.2
@@ -38,10 +39,10 @@ class JournalKeeper:
         """Octets of the journal so far."""
         return self._writer.size
 
-    def open(self, sink: SinkId, *, flow: Flow, started: float, now: float) -> None:
-        """Begin the journal with the messages that came before it; `started` is the arrival of the INVITE."""
+    def open(self, sink: SinkId, *, flow: Flow, started: float, initiator: Initiator = "client", now: float) -> None:
+        """Begin the journal with the messages that went before it; `started` is the instant of the INVITE."""
         self.sink = sink
-        self._gather(self._writer.start(flow=flow, now=now, started=started), now)
+        self._gather(self._writer.start(flow=flow, now=now, started=started, initiator=initiator), now)
         for data, path, sent, at in self._early:
             self._gather(self._writer.sip(data, flow=path, sent=sent, now=at), now)
         self._early.clear()

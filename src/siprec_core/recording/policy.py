@@ -7,7 +7,7 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.sip import uas
-from siprec_core.sip.message import Request
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import ParsedBody
 from siprec_core.sip.uas import Refusal
 
@@ -81,8 +81,8 @@ class SiprecMarks:
         return self.require and self.standard_tag
 
 
-def marks_of(request: Request, body: ParsedBody) -> SiprecMarks:
-    """Read the marks of a request; header fields that cannot be read show none."""
+def marks_of(request: Request | Response, body: ParsedBody) -> SiprecMarks:
+    """Read the marks of a message; header fields that cannot be read show none."""
     try:
         require = any("siprec" in tag for tag in request.require)
     except RemoteProtocolError:
@@ -106,7 +106,7 @@ def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _feature_tags(request: Request) -> tuple[bool, bool]:
+def _feature_tags(request: Request | Response) -> tuple[bool, bool]:
     """Tell whether the tag stands as a Contact parameter, and whether it stands in any other way."""
     try:
         contacts = request.contacts
@@ -122,6 +122,19 @@ def _feature_tags(request: Request) -> tuple[bool, bool]:
             if name.lower() in _SOURCE_TAGS:
                 return False, True
     return False, any(_MISPLACED_TAG.search(raw) is not None for raw in request.headers.get_all("Contact"))
+
+
+def is_from_server(message: Request | Response) -> bool:
+    """Tell whether a message's Contact has the feature tag of a recording server, `+sip.srs` (RFC 7866 section 6.2)."""
+    try:
+        contacts = message.contacts
+    except RemoteProtocolError:
+        return False
+    return any(
+        name.lower() == "+sip.srs" and (value or "TRUE").strip('"').upper() != "FALSE"
+        for address in contacts
+        for name, value in address.parameters
+    )
 
 
 def refuse_unmarked(marks: SiprecMarks, *, strict: bool) -> Refusal | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from siprec_core.errors import RemoteProtocolError
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import CallProgressed
@@ -22,11 +22,13 @@ class CallingSide:
         self._stack = stack
         self._calls = calls
 
-    def call(self, invite: Request, hop: Hop, *, local: Address, description: bytes, now: float) -> UsageId:
+    def call(
+        self, invite: Request, hop: Hop, *, local: Address, description: bytes, offerless: bool = False, now: float
+    ) -> UsageId:
         """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added."""
         config = self._stack.config
         usage = InviteUsage(self._calls.next_id(), invite, calling=True, dialog=None)
-        call = Call(usage, description=description)
+        call = Call(usage, description=description, offerless=offerless)
         self._calls.add(call)
         secure = invite.uri[:5].lower() == "sips:"
         invite.headers.add("Contact", contact(config, Flow(hop.transport, local, hop.remote), secure=secure))
@@ -36,6 +38,15 @@ class CallingSide:
             invite.headers.add(name, value)
         call.outgoing = self._stack.sender.start(invite, hop, local=local, flow=None, owner=usage.id, now=now)
         return usage.id
+
+    def acknowledge(self, usage: UsageId, *, body: bytes, now: float) -> None:
+        """Acknowledge a 2xx that brought an offer, with our answer; LocalProtocolError when none waits for it."""
+        call = self._calls.get(usage)
+        if call is None or call.usage.state is not UsageState.OFFERED:
+            raise LocalProtocolError("no offer waits for the answer in an ACK")
+        call.description = body
+        call.usage.advance(UsageInput.ACKNOWLEDGE, now=now)
+        self._calls.settle(call, now=now)
 
     def receive_response(self, arrival: ResponseArrived, *, now: float) -> None:
         """Take a response to a request of ours, or what stands for its absence (408, 503)."""
@@ -98,12 +109,17 @@ class CallingSide:
         elif usage.dialog.id != dialog.id:
             # RFC 3261 13.2.2.4: one dialog is kept; another fork's is acknowledged and ended.
             sequence = usage.invite.cseq.number
-            self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, now=now)
+            answer = self._calls.declining(response, dialog) if call.offerless else b""
+            self._stack.sender.ack(dialog, sequence=sequence, again=None, owner=None, answer=answer, now=now)
             self._stack.sender.bye(dialog, owner=None, now=now)
             return
+        what = UsageInput.SUCCESS
         if usage.state in (UsageState.CALLING, UsageState.PROCEEDING):
             self._calls.learn(call, response)
             call.timer.answered(response, now=now)
-        usage.advance(UsageInput.SUCCESS, now=now)
+            what = UsageInput.OFFER if call.offerless else what
+        if call.offerless and usage.ack is None:
+            call.offering = response
+        usage.advance(what, now=now)
         self._calls.settle(call, now=now, arrival=arrival)
         self._calls.arm_session_timer(call)

@@ -11,6 +11,7 @@ from siprec_core.sip.endpoint_events import (
     CallAnswered,
     CallEnded,
     CallGone,
+    CallOffered,
     CallRefused,
     ChangeId,
     ChangeRefused,
@@ -70,6 +71,10 @@ class Call:
     """The INVITE that we answer."""
     outgoing: OutgoingRequest | None = None
     """The INVITE that we sent."""
+    offerless: bool = False
+    """It made no offer: the 2xx brings one."""
+    offering: Response | None = None
+    """The 2xx that did, until its ACK is made."""
     offer: IncomingRequest | None = field(default=None)
     """A re-INVITE or UPDATE that waits for the owner's answer."""
     own: OwnChange | None = None
@@ -198,7 +203,11 @@ class CallTable:
                 case usages.SendBye():
                     self._send_bye(usage, now)
                 case usages.SendAck():
-                    self._send_ack(usage, now)
+                    self._send_ack(call, now)
+                case usages.Offered():
+                    if call.offering is not None and usage.dialog is not None:
+                        flow = usage.dialog.flow
+                        self._stack.outbox.put(CallOffered(usage=usage.id, response=call.offering, flow=flow))
                 case usages.SendCancel():
                     if call.outgoing is not None:
                         self._stack.sender.cancel(call.outgoing, now=now)
@@ -304,9 +313,24 @@ class CallTable:
         else:
             self._stack.sender.bye(usage.dialog, owner=usage.id, now=now)
 
-    def _send_ack(self, usage: InviteUsage, now: float) -> None:
+    def _send_ack(self, call: Call, now: float) -> None:
+        usage = call.usage
         if usage.dialog is not None:
             sequence = usage.invite.cseq.number
+            answer = call.description or self.declining(call.offering, usage.dialog)
             usage.ack = self._stack.sender.ack(
-                usage.dialog, sequence=sequence, again=usage.ack, owner=usage.id, now=now
+                usage.dialog,
+                sequence=sequence,
+                again=usage.ack,
+                owner=usage.id,
+                answer=answer if call.offerless else b"",
+                now=now,
             )
+            call.offering = None
+
+    def declining(self, response: Response | None, dialog: Dialog) -> bytes:
+        """Write the answer that takes nothing of the offer in a 2xx, empty without one (RFC 3261 13.2.2.4)."""
+        config = self._stack.config
+        if response is None or config.decline is None:
+            return b""
+        return config.decline(response, config.advertise or dialog.flow.local.host)

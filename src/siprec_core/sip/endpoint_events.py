@@ -15,6 +15,7 @@ __all__ = [
     "CallChanged",
     "CallEnded",
     "CallGone",
+    "CallOffered",
     "CallProgressed",
     "CallRefused",
     "ChangeId",
@@ -134,6 +135,15 @@ class CallAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallOffered:
+    """A 2xx to our INVITE without offer came: the owner answers with `acknowledge`, or hangs up."""
+
+    usage: UsageId
+    response: Response
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRefused:
     """Our INVITE failed: an error response, 408 for silence or 503 for a broken transport (RFC 3261 8.1.3.1)."""
 
@@ -180,6 +190,7 @@ EndpointEvent: TypeAlias = (
     | ChangeRefused
     | CallProgressed
     | CallAnswered
+    | CallOffered
     | CallRefused
     | CallEnded
     | CallGone

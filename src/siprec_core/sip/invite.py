@@ -35,6 +35,8 @@ class UsageState(Enum):
     """As CALLING, and we want to cancel as soon as a 1xx allows it (RFC 3261 9.1)."""
     PROCEEDING = auto()
     """Caller: a 1xx has come."""
+    OFFERED = auto()
+    """Caller: the 2xx to an INVITE without offer brought one, whose answer goes into the ACK (RFC 3261 13.2.2.4)."""
     CANCELLING = auto()
     """Caller: CANCEL was sent."""
     CONFIRMED = auto()
@@ -57,6 +59,8 @@ class UsageInput(Enum):
     GIVE_UP = auto()
     PROVISIONAL = auto()
     SUCCESS = auto()
+    OFFER = auto()
+    ACKNOWLEDGE = auto()
     FAILURE = auto()
     BYE_FINISHED = auto()
 
@@ -84,6 +88,11 @@ class SendAck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """The 2xx waits for its ACK, which has to bring an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
     """The call stands: ACK received or sent."""
 
@@ -106,7 +115,7 @@ class Gone:
     """Nothing of the usage is left to do."""
 
 
-UsageOutput: TypeAlias = SendFinal | SendBye | SendCancel | SendAck | Confirmed | Refused | Ended | Gone
+UsageOutput: TypeAlias = SendFinal | SendBye | SendCancel | SendAck | Offered | Confirmed | Refused | Ended | Gone
 
 _S, _I = UsageState, UsageInput
 
@@ -161,17 +170,23 @@ class InviteUsage:
         # calling side
         (_S.CALLING, _I.PROVISIONAL): ((), _S.PROCEEDING),
         (_S.CALLING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
+        (_S.CALLING, _I.OFFER): (("_offer",), _S.OFFERED),
         (_S.CALLING, _I.FAILURE): (("_refuse",), _S.ENDED),
         (_S.CALLING, _I.HANG_UP): ((), _S.CALLING_ENDING),
         (_S.CALLING_ENDING, _I.PROVISIONAL): (("_send_cancel",), _S.CANCELLING),
         (_S.CALLING_ENDING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CALLING_ENDING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
         (_S.PROCEEDING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
+        (_S.PROCEEDING, _I.OFFER): (("_offer",), _S.OFFERED),
         (_S.PROCEEDING, _I.FAILURE): (("_refuse",), _S.ENDED),
         (_S.PROCEEDING, _I.HANG_UP): (("_send_cancel",), _S.CANCELLING),
         # RFC 3261 9.1: a 2xx that crosses the CANCEL is acknowledged and ended by BYE.
         (_S.CANCELLING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CANCELLING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
+        (_S.OFFERED, _I.ACKNOWLEDGE): (("_send_ack", "_confirm"), _S.CONFIRMED),
+        # RFC 3261 13.2.2.4: an offer that is not acceptable gets "a valid answer in the ACK", then BYE "immediately".
+        (_S.OFFERED, _I.HANG_UP): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
+        (_S.OFFERED, _I.BYE): (("_end_by_peer",), _S.ENDED),
         (_S.CONFIRMED, _I.SUCCESS): (("_send_ack",), _S.CONFIRMED),
         (_S.ENDING, _I.SUCCESS): (("_send_ack",), _S.ENDING),
         # both sides
@@ -289,6 +304,9 @@ class InviteUsage:
 
     def _send_ack(self) -> None:
         self._outbox.put(SendAck())
+
+    def _offer(self) -> None:
+        self._outbox.put(Offered())
 
     def _confirm(self) -> None:
         self._outbox.put(Confirmed())

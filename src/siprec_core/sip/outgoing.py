@@ -58,14 +58,29 @@ class RequestSender:
         request.headers.add("User-Agent", self._config.product)
         return self.start(request, next_hop(dialog), local=dialog.flow.local, flow=dialog.flow, owner=owner, now=now)
 
-    def ack(self, dialog: Dialog, *, sequence: int, again: Request | None, owner: int | None, now: float) -> Request:
-        """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one."""
+    def ack(
+        self,
+        dialog: Dialog,
+        *,
+        sequence: int,
+        again: Request | None,
+        owner: int | None,
+        answer: bytes = b"",
+        now: float,
+    ) -> Request:
+        """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one.
+
+        `answer` is the session description that answers the offer of the 2xx.
+        """
         hop = next_hop(dialog)
         local = dialog.flow.local
         request = again
         if request is None:
             request = dialog.request("ACK", sequence=sequence)
             request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
+            if answer:
+                request.headers.add("Content-Type", "application/sdp")
+                request.body = answer
         self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
         return request
 

@@ -32,7 +32,7 @@ from siprec_core.sip.transaction import (
     Transmit,
     TransportFailed,
 )
-from siprec_core.sip.transport import Hop, Received, Refused, SendFailed, TransportLayer
+from siprec_core.sip.transport import Hop, Received, Refused, SendFailed, SentLate, TransportLayer
 from siprec_core.timers import TimerQueue
 from siprec_core.types import Address, Flow
 
@@ -241,7 +241,7 @@ class TransactionLayer:
         self, ack: Request, hop: Hop, *, local: Address, flow: Flow | None, owner: int | None, now: float
     ) -> None:
         """Send the ACK to a 2xx: it has no transaction (RFC 3261 13.2.2.4)."""
-        self.transport.send_request(ack.to_bytes(), hop, local=local, flow=flow, token="")
+        self.transport.send_request(ack.to_bytes(), hop, local=local, flow=flow, token="", owner=owner)
         self._sort(owner)
 
     # transport
@@ -270,6 +270,9 @@ class TransactionLayer:
         while (output := self.transport.poll_output()) is not None:
             if isinstance(output, (Received, Refused, SendFailed)):
                 self._arrived_below.append(output)
+                continue
+            if isinstance(output, SentLate):
+                self._outbox.put(Traced(owner=output.owner, data=output.data, flow=output.flow, sent=True))
                 continue
             if owner is not None and isinstance(output, (SendDatagram, SendStream)):
                 self._outbox.put(Traced(owner=owner, data=output.data, flow=output.flow, sent=True))
@@ -357,8 +360,9 @@ class TransactionLayer:
     def _drain_incoming(self, incoming: IncomingRequest, now: float) -> None:
         while (output := incoming.machine.poll_output()) is not None:
             if isinstance(output, Transmit):
-                self.transport.send_response(output.data, via=incoming.request.top_via, flow=incoming.flow)
-                self._sort(incoming.owner)
+                via, owner = incoming.request.top_via, incoming.owner
+                self.transport.send_response(output.data, via=via, flow=incoming.flow, owner=owner)
+                self._sort(owner)
             elif isinstance(output, Terminated):
                 self._incoming.pop(incoming.key, None)
                 self._outbox.put(TransactionEnded(incoming=incoming))
@@ -369,9 +373,9 @@ class TransactionLayer:
     def _drain_outgoing(self, outgoing: OutgoingRequest, flow: Flow | None, now: float) -> None:
         while (output := outgoing.machine.poll_output()) is not None:
             if isinstance(output, Transmit):
-                token = " ".join(outgoing.key)
+                token, owner = " ".join(outgoing.key), outgoing.owner
                 self.transport.send_request(
-                    output.data, outgoing.hop, local=outgoing.local, flow=outgoing.flow, token=token
+                    output.data, outgoing.hop, local=outgoing.local, flow=outgoing.flow, token=token, owner=owner
                 )
                 self._sort(outgoing.owner)
             elif isinstance(output, ResponsePassed):

@@ -65,7 +65,16 @@ class SendFailed:
     error: str
 
 
-TransportOutput: TypeAlias = FlowCommand | Received | Refused | SendFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentLate:
+    """A message that had to wait for its connection is handed to it next."""
+
+    owner: int
+    flow: Flow
+    data: bytes
+
+
+TransportOutput: TypeAlias = FlowCommand | Received | Refused | SendFailed | SentLate
 
 
 class _Watch(Enum):
@@ -96,7 +105,8 @@ class _Opening:
     def __init__(self, hop: Hop) -> None:
         self.hop = hop
         self.size = 0
-        self.waiting: list[tuple[bytes, str]] = []
+        self.waiting: list[tuple[bytes, str, int | None]] = []
+        """Octets, token, and for whom."""
 
 
 class TransportLayer:
@@ -165,8 +175,10 @@ class TransportLayer:
         if opening is None:
             return
         self._by_remote[opening.hop.transport, opening.hop.remote] = flow.id
-        for data, token in opening.waiting:
+        for data, token, owner in opening.waiting:
             self._await(connection, token)
+            if owner is not None:
+                self._outbox.put(SentLate(owner=owner, flow=flow, data=data))
             self._outbox.put(SendStream(flow=flow, data=data))
 
     def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
@@ -191,7 +203,7 @@ class TransportLayer:
         opening = self._opening.pop(flow.id, None)
         if opening is not None:
             self._forget_remote(opening.hop.transport, opening.hop.remote, flow.id)
-            for _, token in opening.waiting:
+            for _, token, _ in opening.waiting:
                 if token:
                     self._outbox.put(SendFailed(token=token, error=error))
         connection = self._connections.get(flow.id)
@@ -200,11 +212,21 @@ class TransportLayer:
 
     # requests and responses
 
-    def send_request(self, data: bytes, hop: Hop, *, local: Address, flow: Flow | None = None, token: str) -> None:
+    def send_request(
+        self,
+        data: bytes,
+        hop: Hop,
+        *,
+        local: Address,
+        flow: Flow | None = None,
+        token: str,
+        owner: int | None = None,
+    ) -> None:
         """Send a request along `flow` while that is open, else along any connection to `hop`, else open one.
 
         `local` is the address to send datagrams from; `token` names the transaction in a `SendFailed`,
-        also when the connection ends before `finished(token)`.
+        also when the connection ends before `finished(token)`; `owner` is told by `SentLate` if the request has to wait
+        for its connection.
         """
         if not hop.transport.reliable:
             self._outbox.put(SendDatagram(flow=Flow(Transport.UDP, local, hop.remote), data=data))
@@ -212,7 +234,7 @@ class TransportLayer:
         if flow is not None and flow.id in self._connections:
             self._write(self._connections[flow.id], data, token)
         else:
-            self._write_to(hop, data, token)
+            self._write_to(hop, data, token, owner)
 
     def finished(self, token: str) -> None:
         """Forget a token: its transaction waits for nothing any more."""
@@ -221,10 +243,10 @@ class TransportLayer:
         if connection is not None:
             connection.tokens.discard(token)
 
-    def send_response(self, data: bytes, *, via: Via, flow: Flow) -> None:
+    def send_response(self, data: bytes, *, via: Via, flow: Flow, owner: int | None = None) -> None:
         """Send a response where RFC 3261 section 18.2.2 and RFC 3581 section 4 want it.
 
-        `via` is the top Via of the request after marking, `flow` the one it came along.
+        `via` is the top Via of the request after marking, `flow` the one it came along; `owner` as in `send_request`.
         """
         if not flow.transport.reliable:
             # RFC 3581 4: "the source address and port MUST be the same as the destination of the request".
@@ -237,7 +259,7 @@ class TransportLayer:
         # RFC 3261 18.2.2: the connection is gone; a new one goes to the address in "received", the port in sent-by.
         # The address is where the request came from: what a peer wrote there must not make us call on somebody else.
         remote = Address(flow.remote.host, via.port or flow.transport.default_port)
-        self._write_to(Hop(flow.transport, remote), data, "")
+        self._write_to(Hop(flow.transport, remote), data, "", owner)
 
     def is_open(self, flow: Flow) -> bool:
         """Tell whether a message can go along this flow now; always for datagrams."""
@@ -339,7 +361,7 @@ class TransportLayer:
         self._await(connection, token)
         self._outbox.put(SendStream(flow=connection.flow, data=data))
 
-    def _write_to(self, hop: Hop, data: bytes, token: str) -> None:
+    def _write_to(self, hop: Hop, data: bytes, token: str, owner: int | None) -> None:
         flow_id = self._by_remote.get((hop.transport, hop.remote))
         if flow_id is not None and flow_id in self._connections:
             self._write(self._connections[flow_id], data, token)
@@ -360,7 +382,7 @@ class TransportLayer:
             self._outbox.put(SendFailed(token=token, error="too much waits for this connection"))
             return
         opening.size += len(data)
-        opening.waiting.append((data, token))
+        opening.waiting.append((data, token, owner))
 
     def _await(self, connection: _Connection, token: str) -> None:
         if token and connection.flow.id is not None:
