@@ -150,7 +150,8 @@ class RecordingServer(SessionRouter):
         """Ask a recording client for a recording session (RFC 7866 section 6.2); give its id.
 
         `SessionRequested` follows, then `SessionEstablished` or `SessionRefused`; it is then a session as every other.
-        Raises LocalProtocolError when no session can begin now, or for a URI that cannot be written.
+        Raises LocalProtocolError when no session can begin now, for a URI that cannot be written, and without
+        `target.local`.
         """
         return self._start(target, now)
 

@@ -49,7 +49,7 @@ class WaitingClient(RecordingClient):
             raise LocalProtocolError("the client was started before")
         check_streams(spec.streams)
         self._willing = spec
-        self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
+        self._lines = MediaLines(self._resources, host="")
 
     def start(self, spec: CallSpec, *, now: float) -> None:
         """Call a server instead of waiting; raises LocalProtocolError also when the client waits."""
@@ -110,10 +110,11 @@ class WaitingClient(RecordingClient):
         self._spec = CallSpec(
             uri=event.request.from_.uri,
             hop=Hop(event.flow.transport, event.flow.remote),
-            local=self._willing.local,
+            local=event.flow.local,
             streams=self._willing.streams,
             metadata=self._willing.metadata,
         )
+        self._lines.host = self.config.media_host or event.flow.local.host
         self._usage, self._invited = event.usage, True
         try:
             self._take_ports(self._spec, self._lines)

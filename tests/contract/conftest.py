@@ -14,6 +14,7 @@ from anyio.from_thread import start_blocking_portal
 import siprec_anyio
 import siprec_sync
 from siprec_core.recording.events import Event, SessionEnded, SessionRequested
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Address, SessionId, Transport
 from siprec_sync.directory_sinks import DirectorySinks
@@ -34,6 +35,8 @@ class Decisions(Protocol):
     def reject(self, session: SessionId, status: int) -> None: ...
 
     def end(self, session: SessionId) -> None: ...
+
+    def record(self, target: RecordSpec) -> Any: ...  # noqa: ANN401 - either frontend's session
 
     def shut_down(self, drain_seconds: float) -> None: ...
 

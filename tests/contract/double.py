@@ -6,6 +6,7 @@ from typing import Any
 
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
 
 
@@ -83,6 +84,10 @@ class CoreDouble:
 
     def end(self, session: SessionId, *, now: float) -> None:
         self._input("end", session=session, now=now)
+
+    def record(self, target: RecordSpec, *, now: float) -> SessionId:
+        self._input("record", target=target, now=now)
+        return SessionId("asked")
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         self._input("shut_down", drain_seconds=drain_seconds, now=now)

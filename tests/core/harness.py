@@ -136,7 +136,7 @@ class Pair:
         streams = tuple(StreamSpec(label=label, aor=f"sip:{label}@example.com") for label in labels or ("1", "2"))
         if not isinstance(self.caller, WaitingClient):
             raise TypeError("the client does not wait")
-        self.caller.listen(ListenSpec(local=CLIENT, streams=streams, metadata=metadata), now=self.now)
+        self.caller.listen(ListenSpec(streams=streams, metadata=metadata), now=self.now)
         self.settle()
 
     def record(self, *, uri: str = f"sip:phone@{CLIENT.host}:{CLIENT.port}", answer_seconds: float = 60.0) -> SessionId:

@@ -21,7 +21,7 @@ from tests.core.harness import CLIENT, SERVER, TIME_BASE, entropy
 from tests.core.messages import OFFER, field, read_response, request, status
 
 STREAMS = (StreamSpec(label="1", aor="sip:ann@example.com"), StreamSpec(label="2", aor="sip:bob@example.com"))
-SPEC = ListenSpec(local=CLIENT, streams=STREAMS)
+SPEC = ListenSpec(streams=STREAMS)
 CALL = CallSpec(uri="sip:recorder@192.0.2.1", hop=Hop(Transport.UDP, SERVER), local=CLIENT, streams=STREAMS)
 SRS = "<sip:srs@192.0.2.1:5060>;+sip.srs"
 ANSWER = (
@@ -256,9 +256,9 @@ def test_a_client_waits_or_calls_and_only_once() -> None:
     with pytest.raises(LocalProtocolError):
         bench.client.start(CALL, now=0.0)
     with pytest.raises(LocalProtocolError):
-        Bench(ListenSpec(local=CLIENT, streams=()))
+        Bench(ListenSpec(streams=()))
     with pytest.raises(LocalProtocolError):
-        Bench(ListenSpec(local=CLIENT, streams=(STREAMS[0], STREAMS[0])))
+        Bench(ListenSpec(streams=(STREAMS[0], STREAMS[0])))
     caller = Bench(None)
     caller.client.start(CALL, now=0.0)
     caller.drain()
@@ -268,7 +268,7 @@ def test_a_client_waits_or_calls_and_only_once() -> None:
 
 
 def test_metadata_of_the_owner_is_sent_as_it_is() -> None:
-    bench = Bench(ListenSpec(local=CLIENT, streams=STREAMS, metadata=b"<recording/>"))
+    bench = Bench(ListenSpec(streams=STREAMS, metadata=b"<recording/>"))
     assert b"\r\n\r\n<recording/>\r\n" in bench.final(asking())
 
 

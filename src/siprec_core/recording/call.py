@@ -88,8 +88,6 @@ class CallSpec:
 class ListenSpec:
     """One recording session that a recording server may ask for."""
 
-    local: Address
-    """Our signalling address, where the server's INVITE comes to."""
     streams: tuple[StreamSpec, ...]
     metadata: bytes | None = None
     """A document to send as it is; None builds one from `streams`."""

@@ -27,8 +27,9 @@ class RecordSpec:
     """Request-URI: the recording client's."""
     hop: Hop
     """Where to send: transport, numeric address, TLS name."""
-    local: Address
-    """Our signalling address: what Via and Contact name and datagrams leave from."""
+    local: Address | None = None
+    """Our signalling address: what Via and Contact name and datagrams leave from. For None frontends put in that of
+    their listener; the core needs it."""
     from_uri: str = "sip:siprec@localhost"
     """Address of the recording server."""
     answer_seconds: float = 60.0

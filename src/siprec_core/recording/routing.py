@@ -221,6 +221,8 @@ class SessionRouter:
         refusal = self._admit(now)
         if refusal is not None or self._endpoint.calls >= self.config.limits.dialogs:
             raise LocalProtocolError("no session can begin now: the server is full, closing, or without storage")
+        if spec.local is None:
+            raise LocalProtocolError("the call needs our signalling address")
         invite = invite_without_offer(spec, ids=self._ids)
         session = StartedSession(
             Invitation(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from siprec_core.clock import TimeBase
 from siprec_core.machine import earliest
 from siprec_core.recording.exchanges import UNANSWERED_STATES, Invitation, SessionState
-from siprec_core.recording.lines import MediaLines, Resources
+from siprec_core.recording.lines import Resources
 from siprec_core.recording.outbound import agent_of, refuse_answer
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingResponse
@@ -61,7 +61,7 @@ class StartedSession(RecordingSession):
         """Take the client's 2xx: its offer is planned and given ports, then answered in the ACK."""
         self._give_up_at = None
         self.flow = flow
-        self._lines = MediaLines(self._resources, host=self._config.media_host or flow.local.host)
+        self._lines.host = self._config.media_host or flow.local.host
         why = refuse_answer(read, strict=self._config.strict)
         if why is not None or read.offer is None:
             self._refuse_exchange(Refusal(502, why))
