@@ -36,6 +36,7 @@ FLOORS: dict[str, int] = {
     "": 7,  # the package itself, which only exports
     "server": 6,
     "client": 6,
+    "waiting_client": 6,
     "recording": 5,
     "sip.endpoint": 4,
     "sip.endpoint_events": 4,
@@ -280,7 +281,7 @@ def names(mods: Modules) -> Iterator[str]:
 
 def facades(mods: Modules) -> Iterator[str]:
     for module in mods.values():
-        if module.name not in ("siprec_core.server", "siprec_core.client"):
+        if module.name not in ("siprec_core.server", "siprec_core.client", "siprec_core.waiting_client"):
             continue
         for cls in classes(module):
             public = [f.name for f in cls.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_")]

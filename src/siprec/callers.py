@@ -246,6 +246,8 @@ def _decided(outcome: CallOutcome, status: int, reason: str) -> None:
 
 def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -> None:
     response = answer.response
+    if response is None:
+        return  # the server called: nothing of a 200 is to be told
     _decided(outcome, response.status, response.reason)
     outcome.call_id = response.headers.get("Call-ID")
     outcome.server = response.headers.get("Server")

@@ -1,6 +1,6 @@
 """Frontend of siprec for asyncio and trio."""
 
-from siprec_anyio.client import Call, connect
+from siprec_anyio.client import Call, connect, listen
 from siprec_anyio.server import Server, Session, serve
 from siprec_anyio.waiting import EventStream
 from siprec_sync.assembly import DriverSettings
@@ -22,6 +22,7 @@ __all__ = [
     "DriverSettings",
     "Durability",
     "EventStream",
+    "listen",
     "MemorySinks",
     "render_capture",
     "render_recording",

@@ -11,12 +11,13 @@ from siprec_anyio.driver import Driver, running
 from siprec_anyio.waiting import Bell
 from siprec_core.client import RecordingClient
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, ListenSpec
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import CallFacade, CallProgress, local_hosts, prepare_call
 from siprec_sync.events import EventHub
 from siprec_sync.facade import ResultT
+from siprec_sync.listening import prepare_listening
 from siprec_sync.resolver import Resolver
 from siprec_sync.tls import TlsFiles
 
@@ -30,14 +31,14 @@ class Call(CallFacade):
     def __init__(
         self,
         core: RecordingClient,
-        call: CallSpec,
+        call: CallSpec | None,
         assembly: Assembly[CallEvent],
         hub: EventHub[CallEvent],
         driver: Driver,
     ) -> None:
         super().__init__(core, assembly)
         self.call = call
-        """What was asked for, with our real address."""
+        """What was asked for, with our real address; None for a call that we wait for."""
         self._bell = Bell()
         self._progress = CallProgress(self._bell.ring)
         hub.add(self._progress)
@@ -139,10 +140,37 @@ async def connect(
     )
     driver = Driver(assembly)
     recording = Call(client, spec, assembly, hub, driver)
+    async with _carry(recording, driver):
+        recording.request(lambda core, now: core.start(spec, now=now))
+        yield recording
+
+
+@asynccontextmanager
+async def listen(
+    spec: ListenSpec,
+    *binds: str,
+    config: ClientConfig | None = None,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    settings: DriverSettings | None = None,
+) -> AsyncIterator[Call]:
+    """Let a recording server call during the block, on addresses such as `udp://0.0.0.0:5060` (RFC 7866 section 6.2).
+
+    Without any they are UDP and TCP 127.0.0.1:5060. The first server that asks gets the session; `wait_answered` waits
+    for it. Raises ConfigurationError when an address or the certificate cannot be used.
+    """
+    client, assembly, hub = prepare_listening(binds, config=config or ClientConfig(), tls=tls, settings=settings)
+    driver = Driver(assembly)
+    waiting = Call(client, None, assembly, hub, driver)
+    async with _carry(waiting, driver):
+        waiting.request(lambda _core, now: client.listen(spec, now=now))
+        yield waiting
+
+
+@asynccontextmanager
+async def _carry(recording: Call, driver: Driver) -> AsyncIterator[None]:
     async with running(driver):
         try:
-            recording.request(lambda core, now: core.start(spec, now=now))
-            yield recording
+            yield
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSING_SECONDS):
                 await recording.aclose()

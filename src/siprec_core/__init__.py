@@ -19,7 +19,7 @@ from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.writer import write_metadata, write_request_snapshot
-from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, StreamSpec
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, ListenSpec, StreamSpec
 from siprec_core.recording.call_events import (
     AudioFinished,
     CallEvent,
@@ -58,6 +58,7 @@ from siprec_core.recording.events import (
     SourceFound,
     StreamsChanged,
 )
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.rtp.packet import RtpPacket
 from siprec_core.sdp.model import MediaDescription, SessionDescription
@@ -85,6 +86,7 @@ from siprec_core.types import (
     SinkId,
     Transport,
 )
+from siprec_core.waiting_client import WaitingClient
 
 __all__ = [
     # the facades
@@ -96,13 +98,16 @@ __all__ = [
     "DigestRule",
     "DigestUser",
     "Hop",
+    "ListenSpec",
     "RecordingClient",
     "RecordingServer",
+    "RecordSpec",
     "Secret",
     "ServerConfig",
     "ServerOutput",
     "SessionInfo",
     "StreamSpec",
+    "WaitingClient",
     # commands
     "BindMedia",
     "CloseFlow",

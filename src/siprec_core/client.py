@@ -13,7 +13,14 @@ from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox, earliest
 from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, address_of_record, first_metadata
+from siprec_core.recording.call import (
+    CallSpec,
+    ChangeOutcome,
+    ClientConfig,
+    StreamSpec,
+    address_of_record,
+    first_metadata,
+)
 from siprec_core.recording.call_events import (
     CallEvent,
     RecordingAnswered,
@@ -78,6 +85,8 @@ class RecordingClient:
         self._lines: MediaLines | None = None
         self._usage: UsageId | None = None
         self._offer: SessionDescription | None = None
+        self._offered: SessionDescription | None = None
+        """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
         self._audio = ClientAudio(self._ids)
         self._state = ClientState(limits=config.limits)
@@ -111,21 +120,13 @@ class RecordingClient:
         """
         if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
-        if not spec.streams:
-            raise LocalProtocolError("a recording needs at least one stream")
-        if len({stream.label for stream in spec.streams}) < len(spec.streams):
-            raise LocalProtocolError("each stream needs a label of its own")
+        check_streams(spec.streams)
         _check_uri(spec)
         del now
         self._spec = spec
         self._endpoint.listen(spec.listening)
-        host = self.config.media_host or spec.local.host
-        self._lines = MediaLines(self._resources, host=host)
-        for index in range(len(spec.streams)):
-            command = self._lines.open(index, mux=False)
-            if command is None:
-                raise LocalProtocolError("no free media port")
-            self._outbox.put(command)
+        self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
+        self._take_ports(spec, self._lines)
 
     def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
         """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
@@ -246,20 +247,32 @@ class RecordingClient:
 
     # inside
 
-    def _invite(self, now: float) -> None:
+    def _take_ports(self, spec: CallSpec, lines: MediaLines) -> None:
+        for index in range(len(spec.streams)):
+            command = lines.open(index, mux=False)
+            if command is None:
+                raise LocalProtocolError("no free media port")
+            self._outbox.put(command)
+
+    def _describe(self, now: float) -> tuple[SessionDescription, bytes]:
+        """Make the first offer and the first metadata."""
         spec, lines = self._call()
         offered = _offered_streams(spec, lines)
         address = self.config.advertise or self.config.media_host or spec.local.host
         self._offer = build_offer(offered, address=address, session_id=self._ids.sdp_session())
+        told = first_metadata(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now))
+        self._metadata, self._state.dialect = told, spec.dialect
+        return self._offer, told
+
+    def _invite(self, now: float) -> None:
+        spec, _ = self._call()
+        offer, told = self._describe(now)
         boundary = self._ids.boundary()
         headers = _invite_headers(spec, self._ids)
         headers.add("Content-Type", f"multipart/mixed;boundary={boundary}")
-        told = first_metadata(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now))
-        self._metadata, self._state.dialect = told, spec.dialect
-        body = write_multipart(_body_parts(self._offer, told), boundary=boundary)
+        body = write_multipart(body_parts(offer, told), boundary=boundary)
         invite = Request("INVITE", spec.uri, headers, body)
-        offer = self._offer.to_bytes()
-        self._usage = self._endpoint.call(invite, spec.hop, local=spec.local, description=offer, now=now)
+        self._usage = self._endpoint.call(invite, spec.hop, local=spec.local, description=offer.to_bytes(), now=now)
         self._drain_endpoint(now)
 
     def _drain_endpoint(self, now: float) -> None:
@@ -299,9 +312,11 @@ class RecordingClient:
                 self._changed(event, now)
             case ChangeRefused():
                 self._change_refused(event, now)
-            case AckReceived(request=request) if request.body and self._state.ours is not None:
+            case AckReceived(request=request):
                 # RFC 3261 13.2.2.4: the ACK answers the offer of our 200 to a re-INVITE without one.
-                self._take_answer(self._state.offer(), request, now)
+                offered, self._offered = self._offered, None
+                if offered is not None and request.body:
+                    self._take_answer(offered, request, now)
             case _:
                 pass  # traces and acknowledgements of a call that we started need no act
 
@@ -335,7 +350,8 @@ class RecordingClient:
         if answer is not None:
             body = answer.to_bytes()
         elif request.method == "INVITE" and ours is not None:
-            body = self._state.offer().to_bytes()
+            self._offered = self._state.offer()
+            body = self._offered.to_bytes()
         self._endpoint.answer_offer(usage, body=body, content_type="application/sdp", now=now)
         if offer is not None and answer is not None:
             self._agree(answer, offer, now)
@@ -355,7 +371,7 @@ class RecordingClient:
         offer: SessionDescription | None = self._state.offer()
         if metadata is not None and not self._state.needs_offer(metadata):
             offer = offer if not self._endpoint.allows(self._usage, "UPDATE") else None
-        parts = _body_parts(offer, metadata)
+        parts = body_parts(offer, metadata)
         content_type, disposition, body = _body(parts, self._ids.boundary())
         self._offer = offer
         self._metadata = metadata or b""
@@ -496,7 +512,16 @@ def _endpoint_config(config: ClientConfig) -> EndpointConfig:
     )
 
 
-def _body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:
+def check_streams(streams: tuple[StreamSpec, ...]) -> None:
+    """Raise LocalProtocolError when there is no stream, or two have the same label."""
+    if not streams:
+        raise LocalProtocolError("a recording needs at least one stream")
+    if len({stream.label for stream in streams}) < len(streams):
+        raise LocalProtocolError("each stream needs a label of its own")
+
+
+def body_parts(offer: SessionDescription | None, metadata: bytes | None) -> list[BodyPart]:
+    """Give the parts of a body with an offer, metadata, or both."""
     parts = [] if offer is None else [BodyPart.create("application/sdp", offer.to_bytes())]
     if metadata is not None:
         # RFC 7866 9: metadata bodies have the disposition recording-session; the type is RFC 9806's.

@@ -11,6 +11,7 @@ from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
 from siprec_core.machine import earliest
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.session import RecordingSession
 from siprec_core.sip.names import DnsAnswer, QueryId
@@ -29,7 +30,7 @@ class SessionInfo:
 
     id: SessionId
     state: str
-    """`requested`, `binding`, `active`, `closing` or `rendering`."""
+    """`calling`, `requested`, `binding`, `active`, `closing` or `rendering`."""
     call_id: str
     peer: Address
     transport: Transport
@@ -153,6 +154,15 @@ class RecordingServer(SessionRouter):
 
     # application
 
+    def record(self, target: RecordSpec, *, now: float) -> SessionId:
+        """Ask a recording client for a recording session (RFC 7866 section 6.2); give its id.
+
+        `SessionRequested` follows, then `SessionEstablished` or `SessionRefused`; it is then a session as every other.
+        Raises LocalProtocolError when no session can begin now, for a URI that cannot be written, and without
+        `target.local`.
+        """
+        return self._start(target, now)
+
     def accept(self, session: SessionId, *, now: float) -> None:
         """Record a session that was requested; LocalProtocolError when it does not wait for a decision."""
         recording = self._requested(session)
@@ -168,7 +178,7 @@ class RecordingServer(SessionRouter):
         self._drain_session(recording, now)
 
     def end(self, session: SessionId, *, now: float) -> None:
-        """End a running session with BYE; nothing when it has ended."""
+        """End a running session with BYE, or give up one that we asked for; nothing when it has ended."""
         recording = self._sessions.get(session)
         if recording is not None:
             recording.end("server-bye", now=now)

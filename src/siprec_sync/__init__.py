@@ -2,7 +2,7 @@
 
 from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
-from siprec_sync.client import Call, connect
+from siprec_sync.client import Call, connect, listen
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
 from siprec_sync.pump import DriverFailedError
@@ -22,6 +22,7 @@ __all__ = [
     "DriverSettings",
     "Durability",
     "EventStream",
+    "listen",
     "MemorySinks",
     "render_capture",
     "render_recording",

@@ -8,13 +8,15 @@ from typing import Self
 
 from siprec_core.client import RecordingClient
 from siprec_core.metadata.model import MetadataDocument
-from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, ListenSpec
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
+from siprec_core.waiting_client import WaitingClient
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import CallFacade, CallProgress, local_hosts, prepare_call
 from siprec_sync.driver import Driver
 from siprec_sync.events import EventHub
 from siprec_sync.facade import ResultT
+from siprec_sync.listening import prepare_listening
 from siprec_sync.resolver import Resolver
 from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import Bell
@@ -27,11 +29,11 @@ class Call(CallFacade):
     """One recording call, for any thread. Leaving its block ends the call."""
 
     def __init__(
-        self, core: RecordingClient, call: CallSpec, assembly: Assembly[CallEvent], hub: EventHub[CallEvent]
+        self, core: RecordingClient, call: CallSpec | None, assembly: Assembly[CallEvent], hub: EventHub[CallEvent]
     ) -> None:
         super().__init__(core, assembly)
         self.call = call
-        """What was asked for, with our real address."""
+        """What was asked for, with our real address; None for a call that we wait for."""
         self._bell = Bell()
         self._progress = CallProgress(self._bell.ring)
         hub.add(self._progress)
@@ -40,7 +42,7 @@ class Call(CallFacade):
     def __enter__(self) -> Self:
         self._driver.start()
         try:
-            self.request(lambda core, now: core.start(self.call, now=now))
+            self.request(self._begin)
         except BaseException:
             self._driver.stop()
             raise
@@ -122,6 +124,10 @@ class Call(CallFacade):
     def _stop_driver(self) -> None:
         self._driver.stop()
 
+    def _begin(self, core: RecordingClient, now: float) -> None:
+        if self.call is not None:
+            core.start(self.call, now=now)
+
     def _check(self) -> None:
         if self.failed is not None:
             raise self._driver.gone()
@@ -144,3 +150,35 @@ def connect(
     resolver = Resolver(None if settings is None else settings.lookup)
     hosts = local_hosts(call, resolver=resolver, limits=config.limits)
     return Call(*prepare_call(call, hosts, config=config, tls=tls, settings=settings, resolver=resolver))
+
+
+class _WaitingCall(Call):
+    """A call that a recording server begins."""
+
+    def __init__(
+        self, core: WaitingClient, spec: ListenSpec, assembly: Assembly[CallEvent], hub: EventHub[CallEvent]
+    ) -> None:
+        super().__init__(core, None, assembly, hub)
+        self._waiting = core
+        self._spec = spec
+
+    def _begin(self, core: RecordingClient, now: float) -> None:
+        del core
+        self._waiting.listen(self._spec, now=now)
+
+
+def listen(
+    spec: ListenSpec,
+    *binds: str,
+    config: ClientConfig | None = None,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    settings: DriverSettings | None = None,
+) -> Call:
+    """Prepare to be called by a recording server on addresses such as `udp://0.0.0.0:5060` (RFC 7866 section 6.2).
+
+    Without any they are UDP and TCP 127.0.0.1:5060. They are open when this returns; from the beginning of the `with`
+    block the first server that asks gets the session, and `wait_answered` waits for it. Raises ConfigurationError when
+    an address or the certificate cannot be used.
+    """
+    client, assembly, hub = prepare_listening(binds, config=config or ClientConfig(), tls=tls, settings=settings)
+    return _WaitingCall(client, spec, assembly, hub)

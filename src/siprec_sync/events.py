@@ -299,7 +299,7 @@ def log_event(event: Event) -> None:
         case SessionRequested():
             level, text = (
                 logging.INFO,
-                f"requested by {event.peer} over {event.transport.value}, Call-ID {event.call_id}",
+                f"{_begun(event)} {event.peer} over {event.transport.value}, Call-ID {event.call_id}",
             )
         case SessionEstablished():
             level, text = logging.INFO, f"established, streams {', '.join(event.labels)}"
@@ -321,6 +321,10 @@ def log_event(event: Event) -> None:
     if LOGGER.isEnabledFor(level):
         session = session_of(event)
         LOGGER.log(level, "%s%s", f"{session} " if session else "", printable(text))
+
+
+def _begun(event: SessionRequested) -> str:
+    return "requested by" if event.initiator == "client" else "asked of"
 
 
 def log_call_event(event: CallEvent) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from siprec_core.recording.events import Event, SessionRequested
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.types import SessionId
 from siprec_sync.assembly import Assembly
 from siprec_sync.listeners import Listener
@@ -34,6 +35,9 @@ class ServerCore(Core[Event], Protocol):
 
     def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
         """Ask the client for all its metadata."""
+
+    def record(self, target: RecordSpec, *, now: float) -> SessionId:
+        """Ask a recording client for a session."""
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Take no new sessions, end the running ones; `ServerDrained` follows."""

@@ -3,13 +3,18 @@
 import os
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Self
 
+from siprec_core.errors import SiprecError
 from siprec_core.recording.events import Event, ServerDrained, SessionRequested
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
+from siprec_core.types import SessionId
+from siprec_sync.asking import AskedSession, from_listener
 from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
 from siprec_sync.driver import Driver
 from siprec_sync.events import EventQueue, ServerHub, SessionFeed, session_queue
@@ -62,12 +67,43 @@ class Server(ServerFacade[ServerCoreT]):
     def __iter__(self) -> Iterator[Session]:
         """Follow the sessions: those that run now, then each that is requested."""
         bell = Bell()
+        return _sessions_of(self._hub.follow_sessions(bell.ring, self._make), bell)
 
-        def make(requested: SessionRequested) -> tuple[Session, EventQueue[Event]]:
-            session = Session(requested, self)
-            return session, session.queue
+    def _make(self, requested: SessionRequested) -> tuple[Session, EventQueue[Event]]:
+        session = Session(requested, self)
+        return session, session.queue
 
-        return _sessions_of(self._hub.follow_sessions(bell.ring, make), bell)
+    def record(self, target: RecordSpec) -> Session:
+        """Ask a recording client for a recording session (RFC 7866 section 6.2) and wait for its answer.
+
+        Without `target.local` it goes out from our listener of the transport. The session follows from its first event
+        on; it is among those of the iteration too. Raises CallRefusedError when there is none, with the client's status
+        or one of ours as `SessionRefused` tells; LocalProtocolError when none can begin now; ConfigurationError without
+        a listener for it. A waiting that is cancelled gives the session up.
+        """
+        bell = Bell()
+        target = from_listener(target, self.listeners)
+        asked = AskedSession[Session](self._hub, bell.ring, self._make)
+
+        def ask(core: ServerCoreT, now: float) -> SessionId:
+            asked.id = core.record(target, now=now)
+            return asked.id
+
+        self._hub.add(asked)
+        try:
+            identity = self.request(ask)
+            try:
+                bell.wait_until(lambda: asked.closed)
+            except BaseException:
+                with suppress(SiprecError):  # it does not run any more
+                    self.end(identity)
+                raise
+        finally:
+            self._hub.remove(asked)
+        session = asked.answer()
+        if session is None or not self._driver.running:
+            raise self._driver.gone()
+        return session
 
     def events(self, accepts: Callable[[Event], bool] | None = None, *, capacity: int = 10_000) -> EventStream[Event]:
         """Follow all events from now on, or those that `accepts` takes."""

@@ -16,6 +16,7 @@ import siprec_anyio
 import siprec_sync
 from siprec_core.recording.call import CallSpec, StreamSpec
 from siprec_core.recording.events import Event, SessionEnded, SessionRequested
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, SessionId, Transport
@@ -44,6 +45,8 @@ class Decisions(Protocol):
     def resume(self, session: SessionId) -> None: ...
 
     def request_snapshot(self, session: SessionId) -> None: ...
+
+    def record(self, target: RecordSpec) -> Any: ...  # noqa: ANN401 - either frontend's session
 
     def shut_down(self, drain_seconds: float) -> None: ...
 

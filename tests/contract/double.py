@@ -6,6 +6,7 @@ from typing import Any
 
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
 
@@ -96,6 +97,10 @@ class CoreDouble:
 
     def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
         self._input("request_snapshot", session=session, reason=reason, now=now)
+
+    def record(self, target: RecordSpec, *, now: float) -> SessionId:
+        self._input("record", target=target, now=now)
+        return SessionId("asked")
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         self._input("shut_down", drain_seconds=drain_seconds, now=now)

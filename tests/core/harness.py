@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from siprec_core.client import ClientOutput, RecordingClient
 from siprec_core.clock import TimeBase
-from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call import CallSpec, ClientConfig, ListenSpec, StreamSpec
 from siprec_core.recording.commands import (
     BindMedia,
     CloseFlow,
@@ -26,10 +26,12 @@ from siprec_core.recording.commands import (
     SendStream,
     WriteSink,
 )
+from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer, ServerOutput
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Component, DatagramBatch, Flow, FlowId, MediaId, SessionId, SinkId, Transport
+from siprec_core.waiting_client import WaitingClient
 
 SERVER = Address("192.0.2.1", 5060)
 CLIENT = Address("192.0.2.2", 5070)
@@ -96,7 +98,9 @@ class Pair:
         client_config: ClientConfig | None = None,
         wire: Wire | None = None,
         transport: Transport = Transport.UDP,
+        waiting: bool = False,
     ) -> None:
+        """With `waiting` the client waits to be called."""
         self.wire = wire or Wire()
         self.transport = transport
         self.now = 0.0
@@ -106,7 +110,8 @@ class Pair:
         self._deliveries: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self.recorder = RecordingServer(config or ServerConfig(), time_base=TIME_BASE, entropy=entropy(1))
-        self.caller = RecordingClient(client_config or ClientConfig(), time_base=TIME_BASE, entropy=entropy(2))
+        kind = WaitingClient if waiting else RecordingClient
+        self.caller = kind(client_config or ClientConfig(), time_base=TIME_BASE, entropy=entropy(2))
         self.server = Node(self.recorder, SERVER)
         self.client = Node(self.caller, CLIENT)
         self._last_stream: dict[FlowId, float] = {}
@@ -125,6 +130,21 @@ class Pair:
         )
         self.caller.start(spec, now=self.now)
         self.settle()
+
+    def listen(self, *labels: str, metadata: bytes | None = None) -> None:
+        """Let the client wait to be called, with one G.711 stream per label."""
+        streams = tuple(StreamSpec(label=label, aor=f"sip:{label}@example.com") for label in labels or ("1", "2"))
+        if not isinstance(self.caller, WaitingClient):
+            raise TypeError("the client does not wait")
+        self.caller.listen(ListenSpec(streams=streams, metadata=metadata), now=self.now)
+        self.settle()
+
+    def record(self, *, uri: str = f"sip:phone@{CLIENT.host}:{CLIENT.port}", answer_seconds: float = 60.0) -> SessionId:
+        """Let the server ask for a recording session."""
+        target = RecordSpec(uri=uri, hop=Hop(self.transport, CLIENT), local=SERVER, answer_seconds=answer_seconds)
+        session = self.recorder.record(target, now=self.now)
+        self.settle()
+        return session
 
     def run(self, seconds: float, *, limit: int = 100_000) -> None:
         """Let `seconds` pass."""

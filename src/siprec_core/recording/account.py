@@ -17,7 +17,7 @@ from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
 from siprec_core.metadata.state import MetadataState
 from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json, spans_json
 from siprec_core.recording.journal import JsonValue, NoteFields
-from siprec_core.recording.report import RecordingReport, StreamReport
+from siprec_core.recording.report import Initiator, RecordingReport, StreamReport
 from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import AcceptedFormat, AnswerPlan, LinePlan
@@ -86,6 +86,7 @@ class RecordingAccount:
         "_datamode",
         "_dialect",
         "_ended_ns",
+        "_initiator",
         "_limits",
         "_local_tag",
         "_peer",
@@ -114,6 +115,7 @@ class RecordingAccount:
         self._ended_ns: int | None = None
         self.end_reason: str | None = None
         """Why the recording ended, None as long as it runs."""
+        self._initiator: Initiator = "client"
         self._call_id = self._local_tag = self._remote_tag = ""
         self._transport = Transport.UDP
         self._peer: Address | None = None
@@ -142,9 +144,11 @@ class RecordingAccount:
         peer: Address,
         user_agent: str | None,
         authenticated_user: str | None = None,
+        initiator: Initiator = "client",
         now: float,
     ) -> None:
-        """Take the INVITE that began the recording."""
+        """Take the INVITE that began the recording; `peer`, `remote_tag` and `user_agent` are the client's."""
+        self._initiator = initiator
         self._call_id, self._local_tag, self._remote_tag = call_id, local_tag, remote_tag
         self._transport, self._peer, self._user_agent = transport, peer, user_agent
         self._authenticated_user = authenticated_user
@@ -255,6 +259,7 @@ class RecordingAccount:
             id=self.session,
             status=status,
             end_reason=self.end_reason,
+            initiator=self._initiator,
             call_id=self._call_id,
             local_tag=self._local_tag,
             remote_tag=self._remote_tag,

@@ -125,6 +125,15 @@ class ChangeOutcome:
         return 200 <= self.status < 300
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSpec:
+    """One recording session that a recording server may ask for."""
+
+    streams: tuple[StreamSpec, ...]
+    metadata: bytes | None = None
+    """A document to send as it is; None builds one from `streams`."""
+
+
 def metadata_of(spec: CallSpec, *, ids: Ids, unix_ns: int) -> MetadataDocument:
     """Build the full snapshot of a call in which everybody hears everybody else (RFC 7865, RFC 8068 section 3.2.1)."""
     session_id = ids.unique_id()

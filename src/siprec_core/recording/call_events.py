@@ -21,8 +21,8 @@ class RecordingAttempted:
 class RecordingAnswered:
     """The server took the call; audio goes to the accepted labels."""
 
-    response: Response
-    """The 200 as it came."""
+    response: Response | None
+    """The 200 as it came; None when the server called, and answered in its ACK."""
     labels: tuple[str, ...]
     """Labels of the streams that the server takes, in order."""
     findings: tuple[Finding, ...]

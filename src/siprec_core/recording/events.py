@@ -4,25 +4,32 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from siprec_core.findings import Finding, Severity
+from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, SessionId, Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRequested:
-    """A recording session was asked for and passed the policy; with manual acceptance it waits for a decision."""
+    """A recording session was asked for and passed the policy; with manual acceptance it waits for a decision.
+
+    One that we ask a client for waits for the client's answer instead.
+    """
 
     session: SessionId
     call_id: str
     peer: Address
     transport: Transport
     user_agent: str | None
+    """None also where the client has not answered yet."""
     authenticated_user: str | None = None
     """Who asked, by Digest, where the listener wants that."""
+    initiator: Initiator = "client"
+    """Who asked: the client, or we (RFC 7866 section 6.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEstablished:
-    """The 200 was sent; media may come."""
+    """Our answer was sent, in the 200 or in the ACK; media may come."""
 
     session: SessionId
     labels: tuple[str, ...]
@@ -70,12 +77,19 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRefused:
-    """An INVITE was answered with an error, or cancelled before an answer (487)."""
+    """An INVITE was answered with an error, or cancelled before an answer (487).
+
+    So ends, too, a session that we asked a client for in vain. The status is then the client's, 3xx included, which is
+    not followed; or ours: 408 for silence, 487 when it was given up, 488 when nothing of the offer can be recorded, 502
+    when the answer is not a recording client's, 503 without a way to the client or a port for its media.
+    """
 
     call_id: str
     peer: Address
     status: int
     reason: str
+    session: SessionId | None = None
+    """The session, None for an INVITE that was refused before it had one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,8 @@ from siprec_core.recording.keeper import JournalKeeper
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.redaction import filter_message
-from siprec_core.recording.request import RecordingRequest
+from siprec_core.recording.report import Initiator
+from siprec_core.recording.request import RecordingBody, RecordingRequest
 from siprec_core.recording.snapshots import SnapshotRequests, needs_snapshot
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
@@ -35,6 +36,8 @@ from siprec_core.types import Flow, MediaId, SessionId, SinkId
 class SessionState(Enum):
     """Where a recording session stands."""
 
+    CALLING = auto()
+    """Our INVITE waits for its answer."""
     REQUESTED = auto()
     """Waits for `accept` or `reject` of the application."""
     BINDING = auto()
@@ -47,7 +50,9 @@ class SessionState(Enum):
     ENDED = auto()
 
 
-KEPT_STATES = (SessionState.REQUESTED, SessionState.BINDING, SessionState.ACTIVE, SessionState.CLOSING)
+UNANSWERED_STATES = (SessionState.CALLING, SessionState.REQUESTED, SessionState.BINDING)
+"""States before the first answer."""
+KEPT_STATES = (*UNANSWERED_STATES, SessionState.ACTIVE, SessionState.CLOSING)
 """States in which messages still go to the journal."""
 
 
@@ -93,10 +98,14 @@ class Invitation:
     """What the session is made from."""
 
     session: SessionId
-    read: RecordingRequest
+    request: Request
+    """The INVITE: the client's, or ours."""
+    read: RecordingRequest | None
+    """The client's INVITE, understood; None for one of ours, which offers nothing."""
     flow: Flow
+    """The path of the INVITE; that of one of ours is what it was meant to be."""
     raw: bytes
-    """The INVITE as it came."""
+    """The client's INVITE as it came; one of ours is kept when it leaves."""
     local_tag: str
     authenticated_user: str | None = None
     """Who sent it, where the listener asks for that."""
@@ -108,7 +117,7 @@ class _Exchange:
 
     offer: SessionDescription
     plan: AnswerPlan
-    read: RecordingRequest
+    read: RecordingBody
     """The request that brought the offer."""
 
 
@@ -125,7 +134,7 @@ class SessionExchanges(ABC):
         sdp_session: int,
         now: float,
     ) -> None:
-        request = invitation.read.request
+        request = invitation.request
         self.id = invitation.session
         self.state = SessionState.REQUESTED
         self.directory = recording_directory(self.id, time_base.unix_ns_at(now))
@@ -138,6 +147,8 @@ class SessionExchanges(ABC):
         """Every sink that was opened."""
         self.account = RecordingAccount(self.id, limits=config.limits, time_base=time_base, started=now)
         self._invitation: RecordingRequest | None = invitation.read
+        self._initiator: Initiator = "server" if invitation.read is None else "client"
+        self._local_tag = invitation.local_tag
         self._config = config
         self._codecs = tuple(Codec.parse(name) for name in config.codecs)
         self._sdp_session = sdp_session
@@ -153,8 +164,10 @@ class SessionExchanges(ABC):
         self._snapshots = SnapshotRequests()
         writer = JournalWriter(self.id, time_base=time_base, application=config.product)
         self._journal = JournalKeeper(writer, self._outbox)
-        self._journal.sip(self._storable(invitation.raw), flow=invitation.flow, sent=False, now=now)
         self._started = now
+        if invitation.read is None:
+            return
+        self._journal.sip(self._storable(invitation.raw), flow=invitation.flow, sent=False, now=now)
         self.account.invited(
             call_id=request.call_id,
             local_tag=invitation.local_tag,
@@ -312,7 +325,7 @@ class SessionExchanges(ABC):
 
     # negotiation
 
-    def _negotiate(self, offer: SessionDescription, read: RecordingRequest, now: float) -> None:
+    def _negotiate(self, offer: SessionDescription, read: RecordingBody, now: float) -> None:
         try:
             plan = plan_answer(
                 offer,
@@ -353,8 +366,10 @@ class SessionExchanges(ABC):
         )
         if first:
             sink = self._open_sink(SinkKind.JOURNAL, "journal.pcapng")
-            user = self.authenticated_user
-            self._journal.open(sink, flow=self.flow, started=self._started, authenticated_user=user, now=now)
+            initiator, user = self._initiator, self.authenticated_user
+            self._journal.open(
+                sink, flow=self.flow, started=self._started, initiator=initiator, authenticated_user=user, now=now
+            )
         # The line stands in the journal before the answer that lets its packets come.
         self._describe_lines(exchange.plan, now)
         self.account.offer_answered(exchange.offer, exchange.plan, answer, now=now)
@@ -434,7 +449,7 @@ class SessionExchanges(ABC):
 
     # facts
 
-    def _take_metadata(self, read: RecordingRequest, now: float) -> None:
+    def _take_metadata(self, read: RecordingBody, now: float) -> None:
         if not read.metadata_raw:
             return
         known = len(self.account.findings.findings)

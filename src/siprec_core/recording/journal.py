@@ -20,6 +20,7 @@ from siprec_core.containers.packets import DatagramEncoder, TcpFlowWriter
 from siprec_core.containers.pcapng import OPTION_SIZE, PcapngEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
+from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SessionId
 
 JOURNAL_VERSION: Final = 1
@@ -81,18 +82,25 @@ class JournalWriter:
         """Octets given so far, for `Limits.journal_size`."""
 
     def start(
-        self, *, flow: Flow, now: float, started: float | None = None, authenticated_user: str | None = None
+        self,
+        *,
+        flow: Flow,
+        now: float,
+        started: float | None = None,
+        initiator: Initiator = "client",
+        authenticated_user: str | None = None,
     ) -> bytes:
-        """Begin the journal of a session whose INVITE came over `flow`: call first, once.
+        """Begin the journal of a session whose INVITE went over `flow`: call first, once.
 
-        `started` is when the INVITE came, `now` without it; `authenticated_user` who sent it by Digest, as the
-        credentials themselves are blotted out.
+        `started` is when the INVITE came or was begun, `now` without it; `initiator` sent it, by Digest as
+        `authenticated_user`: the credentials themselves are blotted out.
         """
         time_base = self._time_base
         fields: NoteFields = {
             "version": JOURNAL_VERSION,
             "session": self._session,
             "application": self.application,
+            "initiator": initiator,
             "transport": flow.transport.value,
             "local": [flow.local.host, flow.local.port],
             "peer": [flow.remote.host, flow.remote.port],

@@ -6,6 +6,7 @@ from siprec_core.findings import Finding
 from siprec_core.machine import Puts
 from siprec_core.recording.commands import CloseSink, SinkCommand, WriteSink
 from siprec_core.recording.journal import JournalWriter
+from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SinkId
 
 FLUSH_SECONDS = 0.2
@@ -39,11 +40,20 @@ class JournalKeeper:
         return self._writer.size
 
     def open(
-        self, sink: SinkId, *, flow: Flow, started: float, authenticated_user: str | None = None, now: float
+        self,
+        sink: SinkId,
+        *,
+        flow: Flow,
+        started: float,
+        initiator: Initiator = "client",
+        authenticated_user: str | None = None,
+        now: float,
     ) -> None:
-        """Begin the journal with the messages that came before it; `started` is the arrival of the INVITE."""
+        """Begin the journal with the messages that went before it; `started` is the instant of the INVITE."""
         self.sink = sink
-        start = self._writer.start(flow=flow, now=now, started=started, authenticated_user=authenticated_user)
+        start = self._writer.start(
+            flow=flow, now=now, started=started, initiator=initiator, authenticated_user=authenticated_user
+        )
         self._gather(start, now)
         for data, path, sent, at in self._early:
             self._gather(self._writer.sip(data, flow=path, sent=sent, now=at), now)

@@ -56,12 +56,12 @@ class MediaLine:
 class MediaLines:
     """Takes ports for lines, follows the binding, gives the ports back."""
 
-    __slots__ = ("_by_media", "_host", "_lines", "_resources", "closing")
+    __slots__ = ("_by_media", "_lines", "_resources", "closing", "host")
 
     def __init__(self, resources: Resources, *, host: str) -> None:
-        """`host` is the local address to bind."""
         self._resources = resources
-        self._host = host
+        self.host = host
+        """The local address to bind lines at that are opened from now on."""
         self._lines: dict[int, MediaLine] = {}
         self._by_media: dict[MediaId, MediaLine] = {}
         self.closing: set[MediaId] = set()
@@ -95,7 +95,7 @@ class MediaLines:
         port = self._resources.ports.take()
         if port is None:
             return None
-        line = MediaLine(index, self._resources.next_media(), self._host, port, mux)
+        line = MediaLine(index, self._resources.next_media(), self.host, port, mux)
         self._lines[index] = line
         self._by_media[line.media] = line
         return BindMedia(media=line.media, rtp=line.rtp, rtcp=line.rtcp)

@@ -10,7 +10,7 @@ from siprec_core.metadata.privacy import MetadataFilter
 from siprec_core.sip import uas
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
-from siprec_core.sip.message import Request
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import ParsedBody
 from siprec_core.sip.uas import Refusal
 
@@ -99,8 +99,8 @@ class SiprecMarks:
         return self.require and self.standard_tag
 
 
-def marks_of(request: Request, body: ParsedBody) -> SiprecMarks:
-    """Read the marks of a request; header fields that cannot be read show none."""
+def marks_of(request: Request | Response, body: ParsedBody) -> SiprecMarks:
+    """Read the marks of a message; header fields that cannot be read show none."""
     try:
         require = any("siprec" in tag for tag in request.require)
     except RemoteProtocolError:
@@ -124,7 +124,7 @@ def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _feature_tags(request: Request) -> tuple[bool, bool, bool]:
+def _feature_tags(request: Request | Response) -> tuple[bool, bool, bool]:
     """Tell whether a client's tag stands as it should, whether in any other way, and whether there is a server's."""
     try:
         contacts = request.contacts
@@ -142,6 +142,19 @@ def _feature_tags(request: Request) -> tuple[bool, bool, bool]:
     if not standard:
         loose = loose or any(_MISPLACED_TAG.search(raw) is not None for raw in request.headers.get_all("Contact"))
     return standard, loose, server
+
+
+def is_from_server(message: Request | Response) -> bool:
+    """Tell whether a message's Contact has the feature tag of a recording server, `+sip.srs` (RFC 7866 section 6.2)."""
+    try:
+        contacts = message.contacts
+    except RemoteProtocolError:
+        return False
+    return any(
+        name.lower() == "+sip.srs" and (value or "TRUE").strip('"').upper() != "FALSE"
+        for address in contacts
+        for name, value in address.parameters
+    )
 
 
 def refuse_unmarked(marks: SiprecMarks, *, strict: bool) -> Refusal | None:

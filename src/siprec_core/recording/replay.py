@@ -19,7 +19,8 @@ from siprec_core.limits import Limits
 from siprec_core.media.outputs import SourceFinding
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.journal import LINE_INTERFACE, NOTE_KEY, JsonValue, NoteFields, read_finding, read_note
-from siprec_core.recording.request import RecordingRequest
+from siprec_core.recording.outbound import agent_of
+from siprec_core.recording.request import RecordingBody
 from siprec_core.recording.signalling import (
     Answered,
     Asked,
@@ -33,7 +34,7 @@ from siprec_core.rtp.demux import DatagramKind, classify
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import Answered as Negotiated
 from siprec_core.sip.info import read_digit, refuse_info
-from siprec_core.sip.message import Request, Response
+from siprec_core.sip.message import Request
 from siprec_core.types import Address, Component, DatagramBatch, SessionId, Transport
 
 _BATCH = 256
@@ -132,7 +133,7 @@ class Replay:
         self._start: NoteFields = {}
         self._time_base = TimeBase(monotonic=0.0, unix_ns=0)
         self._finder = CallFinder(limits=limits)
-        self._invitation: RecordingRequest | None = None
+        self._invitation: RecordingBody | None = None
         self._negotiated: Negotiated | None = None
         self._journal_lines: dict[int, int] = {}
         """Our journal: line by interface."""
@@ -323,6 +324,7 @@ class Replay:
 
     def _begin_journal(self, note: dict[str, JsonValue], at_ns: int) -> None:
         self.is_journal = self._finder.at_once = True
+        self._finder.server_started = note.get("initiator") == "server"
         started_ns = _instant(note.get("started_ns"), at_ns)
         self._time_base = _time_base(note.get("time_base"), started_ns)
         self._start = note
@@ -363,7 +365,8 @@ class Replay:
             return
         now = self._time_base.monotonic_at(asked.at_ns)
         if asked.from_client:
-            account.found(*asked.read.findings)
+            if not asked.first or self._invitation is None:
+                account.found(*asked.read.findings)
             if asked.first:
                 self._invitation = asked.read
             elif asked.request.method == "BYE":
@@ -384,7 +387,10 @@ class Replay:
         now = self._time_base.monotonic_at(answered.at_ns)
         if answered.offer is not None and answered.answer is not None:
             self._negotiate(answered.offer, answered.answer, now)
-            self._find_ports(answered.answer, seen)
+            self._find_ports(answered.answer, seen.source if answered.by_server else seen.destination)
+        if answered.brought is not None:
+            account.found(*answered.brought.findings)
+            self._invitation = answered.brought
         read = answered.read
         if read is not None and not answered.first and read.request.method != "BYE":
             # RFC 3261 14.1: what was refused has changed nothing.
@@ -401,12 +407,11 @@ class Replay:
             self.account.offer_answered(offer, plan, answer, now=now)
         self._negotiated = Negotiated(offer=offer, plan=plan, answer=answer)
 
-    def _find_ports(self, answer: SessionDescription, seen: SeenMessage) -> None:
-        """Note where the media of another capture goes to: the ports of the answer, at its address or its sender's."""
+    def _find_ports(self, answer: SessionDescription, server: Address) -> None:
+        """Note where the media of another capture goes to: the ports of the answer, at its address or the server's."""
         if self.is_journal:
             return
-        if isinstance(seen.message, Response):
-            self._server_hosts.add(seen.source.host)
+        self._server_hosts.add(server.host)
         for index, media in enumerate(answer.media):
             connection = answer.connection_of(media)
             if not media.port or connection is None:
@@ -417,7 +422,7 @@ class Replay:
                 rtcp = media.rtcp
                 self._line_ports.setdefault(media.port + 1 if rtcp is None else rtcp.port, (index, Component.RTCP))
 
-    def _take_metadata(self, read: RecordingRequest, now: float) -> None:
+    def _take_metadata(self, read: RecordingBody, now: float) -> None:
         if read.metadata_raw and self.account is not None:
             self.account.metadata_received(read.metadata, read.metadata_raw, now=now)
             self._items.append(MetadataBody(self.account.metadata_documents, bytes(read.metadata_raw)))
@@ -444,9 +449,13 @@ class Replay:
     def _invite(self, account: RecordingAccount) -> None:
         call = self._finder.call
         start = self._start
-        peer = _address(start.get("peer")) or (call.seen.source if call is not None else None)
+        by_server = call is not None and call.server_started
+        peer = _address(start.get("peer"))
+        if peer is None and call is not None:
+            peer = call.seen.destination if by_server else call.seen.source
         if peer is None:
             return
+        message = None if call is None else call.answer if by_server else call.invite
         seen_transport = Transport.UDP if call is None else Transport(call.seen.transport)
         account.invited(
             call_id="" if call is None else call.call_id,
@@ -454,8 +463,9 @@ class Replay:
             remote_tag="" if call is None else call.client_tag,
             transport=_transport(start.get("transport")) or seen_transport,
             peer=peer,
-            user_agent=None if call is None else call.invite.headers.get("User-Agent"),
+            user_agent=None if message is None else agent_of(message),
             authenticated_user=user if isinstance(user := start.get("authenticated_user"), str) else None,
+            initiator="server" if by_server else "client",
             now=self._time_base.monotonic_at(account.started_ns),
         )
 

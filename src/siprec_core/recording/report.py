@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from siprec_core.clock import format_instant
 from siprec_core.findings import Finding
@@ -9,6 +10,8 @@ from siprec_core.types import Address, SessionId, Transport
 
 REPORT_VERSION = 1
 """Version of the fields of `recording.json`."""
+Initiator: TypeAlias = Literal["client", "server"]
+"""Who sent the INVITE that began a recording session (RFC 7866 section 6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class RecordingReport:
     """`active`, `completed`, `failed` or `recovered`."""
     end_reason: str | None
     """None while active."""
+    initiator: Initiator
     call_id: str
     local_tag: str
     remote_tag: str
@@ -137,6 +141,7 @@ class RecordingReport:
             "id": self.id,
             "status": self.status,
             "end_reason": self.end_reason,
+            "initiator": self.initiator,
             "call_id": self.call_id,
             "local_tag": self.local_tag,
             "remote_tag": self.remote_tag,

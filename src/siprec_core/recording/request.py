@@ -1,4 +1,4 @@
-"""What the body of an INVITE, UPDATE or BYE of a recording session says: an SDP offer, metadata, both or neither."""
+"""What the body of a message of a recording session says: an SDP offer, metadata, both or neither."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from siprec_core.recording.policy import METADATA_TYPES, SiprecMarks, mark_findi
 from siprec_core.recording.redaction import filtered_part
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
-from siprec_core.sip.message import Request
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body
 from siprec_core.sip.uas import ACCEPTED_TYPES, Refusal
 
@@ -22,10 +22,9 @@ _SEALED_TYPES = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingRequest:
-    """A request's body, understood."""
+class RecordingBody:
+    """The body of a message, understood."""
 
-    request: Request
     marks: SiprecMarks
     offer: SessionDescription | None
     metadata: MetadataDocument | None
@@ -41,6 +40,20 @@ class RecordingRequest:
     """The metadata part is a `requestsnapshot` document (RFC 7865 section 7)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRequest(RecordingBody):
+    """A request with its body, understood."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingResponse(RecordingBody):
+    """A 2xx with its body, understood; `refusal` tells that the body cannot be read."""
+
+    response: Response
+
+
 def read_request(
     request: Request, *, limits: Limits, strict: bool, policy: MetadataFilter | None = None
 ) -> RecordingRequest:
@@ -52,18 +65,43 @@ def read_request(
     """
     body = parse_body(request, limits=limits)
     reading = _Reading(limits, strict, policy)
-    reading.findings.extend((*request.findings, *body.findings))
-    if body.error is not None:
-        reading.refuse_malformed("body", body.error)
-    else:
-        for part, optional in _parts_to_read(body):
-            reading.take(part, optional=optional)
-        reading.refuse_unknown(request)
+    reading.take_all(request, body)
     marks = marks_of(request, body)
     if request.method == "INVITE" and not within_dialog(request):
         reading.findings.extend(mark_findings(marks))
     return RecordingRequest(
         request=request,
+        marks=marks,
+        offer=reading.offer,
+        metadata=reading.metadata,
+        metadata_raw=reading.metadata_raw,
+        findings=tuple(reading.findings),
+        refusal=reading.refusal,
+        metadata_type=reading.metadata_type,
+        snapshot_requested=reading.snapshot_requested,
+    )
+
+
+def read_answer_of_client(
+    response: Response, *, limits: Limits, strict: bool, policy: MetadataFilter | None = None
+) -> RecordingResponse:
+    """Read the 2xx of a recording client to an INVITE of ours: its offer and metadata; never raises.
+
+    `policy` is as in `read_request`.
+    """
+    body = parse_body(response, limits=limits)
+    reading = _Reading(limits, strict, policy)
+    reading.take_all(response, body)
+    marks = marks_of(response, body)
+    if not marks.feature_tag:
+        reading.findings.append(finding("siprec-no-feature-tag", "Contact"))
+    elif not marks.standard_tag:
+        reading.findings.append(finding("siprec-feature-tag-form", "Contact"))
+    if not marks.metadata:
+        message = "the 200 carries no metadata"
+        reading.findings.append(finding("siprec-no-metadata", "body", message))
+    return RecordingResponse(
+        response=response,
         marks=marks,
         offer=reading.offer,
         metadata=reading.metadata,
@@ -122,6 +160,16 @@ class _Reading:
         self._unknown: list[str] = []
         self._sealed = False
 
+    def take_all(self, message: Request | Response, body: ParsedBody) -> None:
+        """Take a whole body."""
+        self.findings.extend((*message.findings, *body.findings))
+        if body.error is not None:
+            self.refuse_malformed("body", body.error)
+            return
+        for part, optional in _parts_to_read(body):
+            self.take(part, optional=optional)
+        self.refuse_unknown(message)
+
     def take(self, part: BodyPart, *, optional: bool) -> None:
         """Take one leaf part; one that is `optional` may be passed over."""
         disposition = None if part.disposition is None else part.disposition.type
@@ -145,15 +193,15 @@ class _Reading:
         except RemoteProtocolError as error:  # the transfer encoding
             self._take_undecodable(part, error)
 
-    def refuse_unknown(self, request: Request) -> None:
+    def refuse_unknown(self, message: Request | Response) -> None:
         """Refuse with 415 what we cannot read: an encoded body, or required parts of unknown types.
 
         Outside strict mode a known offer beside the unknown part is recorded (RFC 5621 section 8.2 would refuse it).
         """
         if self.refusal is not None:
             return
-        encoding = request.headers.get("Content-Encoding")
-        if request.body and encoding is not None and encoding.strip().lower() != "identity":
+        encoding = message.headers.get("Content-Encoding")
+        if message.body and encoding is not None and encoding.strip().lower() != "identity":
             self.refusal = Refusal(415, headers=(("Accept-Encoding", "identity"),))
         elif self._sealed and self.offer is None and self.metadata is None:
             # RFC 3261 23.2, 21.4.26: an encrypted body for which we have no key is answered 493 (Undecipherable).

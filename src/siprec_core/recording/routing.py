@@ -1,5 +1,6 @@
 """What a recording server does between its doors: routes calls to sessions, admits, answers, comes to its end."""
 
+from functools import partial
 from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
@@ -9,18 +10,24 @@ from siprec_core.findings import Severity
 from siprec_core.machine import Outbox
 from siprec_core.recording.commands import BindMedia, Command, OpenSink
 from siprec_core.recording.events import Diagnostic, Event, ServerDrained, SessionRefused, SessionRequested
+from siprec_core.recording.exchanges import UNANSWERED_STATES
 from siprec_core.recording.lines import Resources
+from siprec_core.recording.outbound import RecordSpec, decline, invite_without_offer
 from siprec_core.recording.policy import UNDERSTOOD, ServerConfig, refuse_unmarked
 from siprec_core.recording.ports import PortPool
-from siprec_core.recording.request import RecordingRequest, read_request
+from siprec_core.recording.report import Initiator
+from siprec_core.recording.request import RecordingRequest, read_answer_of_client, read_request
 from siprec_core.recording.session import Answer, Ask, HangUp, Invitation, RecordingSession, Refuse, SessionState
 from siprec_core.recording.signalling import read_description
+from siprec_core.recording.started import StartedSession
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
     AckReceived,
     CallChanged,
     CallEnded,
     CallGone,
+    CallOffered,
+    CallRefused,
     ChangeRefused,
     CredentialsChecked,
     EndpointEvent,
@@ -40,7 +47,7 @@ from siprec_core.sip.session_timer import LEAST_MIN_SE, TimerPolicy
 from siprec_core.sip.status import reason_phrase
 from siprec_core.sip.uas import Refusal, carries_offer
 from siprec_core.timers import TimerQueue
-from siprec_core.types import Address, MediaId, SessionId, SinkId
+from siprec_core.types import Address, Flow, MediaId, SessionId, SinkId
 
 _BYE_GRACE_SECONDS = 4.0
 """How long a drained server waits for the answers to its last BYEs."""
@@ -73,6 +80,7 @@ class SessionRouter:
                 timers=TimerPolicy(
                     session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
                 ),
+                decline=partial(decline, ids=self._ids, limits=config.limits),
                 strict=config.strict,
                 authentication=config.authentication,
                 credentials=config.credentials,
@@ -136,6 +144,8 @@ class SessionRouter:
                 | InfoReceived(usage=usage)
                 | CallChanged(usage=usage)
                 | ChangeRefused(usage=usage)
+                | CallOffered(usage=usage)
+                | CallRefused(usage=usage)
                 | MessageTraced(usage=usage)
                 | CallEnded(usage=usage)
             ):
@@ -145,7 +155,7 @@ class SessionRouter:
                 elif isinstance(event, OfferReceived):
                     self._endpoint.refuse_offer(usage, Refusal(481), now=now)
             case _:
-                pass  # CallProgressed, CallAnswered and CallRefused belong to calls that we start
+                pass  # CallProgressed: a 1xx changes nothing; CallAnswered tells of INVITEs with an offer
 
     def _tell_session(self, session: RecordingSession, event: EndpointEvent, now: float) -> None:
         match event:
@@ -168,14 +178,24 @@ class SessionRouter:
                 session.change_refused(status, reason, offered=offered, now=now)
             case CallEnded(reason=reason, request=request):
                 self._call_ended(session, reason, request, now)
+            case CallOffered(response=response, flow=flow):
+                if isinstance(session, StartedSession):
+                    config = self.config
+                    read = read_answer_of_client(
+                        response, limits=config.limits, strict=config.strict, policy=config.metadata_filter
+                    )
+                    session.offered(read, flow=flow, now=now)
+            case CallRefused(status=status, reason=reason):
+                self._put_refused(session.call_id, session.flow.remote, Refusal(status, reason), session.id)
+                session.cancel()
             case _:
                 pass
         self._drain_session(session, now)
 
     def _call_ended(self, session: RecordingSession, reason: str, request: Request | None, now: float) -> None:
-        if session.state in (SessionState.REQUESTED, SessionState.BINDING):
+        if session.state in UNANSWERED_STATES:
             refusal = Refusal({"local-bye": 503, "timeout-prack": 504}.get(reason, 487))
-            self._put_refused(session.call_id, session.flow.remote, refusal)
+            self._put_refused(session.call_id, session.flow.remote, refusal, session.id)
         read = None if request is None else self._read(request)
         session.ended("server-bye" if reason == "local-bye" else reason, read=read, now=now)
 
@@ -191,6 +211,7 @@ class SessionRouter:
         session = RecordingSession(
             Invitation(
                 session=SessionId(self._ids.session()),
+                request=invited.request,
                 read=read,
                 flow=invited.flow,
                 raw=invited.raw,
@@ -203,22 +224,59 @@ class SessionRouter:
             sdp_session=self._ids.sdp_session(),
             now=now,
         )
+        agent = invited.request.headers.get("User-Agent")
+        self._add(session, invited.usage, user_agent=agent)
+        if not self.config.manual:
+            session.begin(now=now)
+        self._drain_session(session, now)
+
+    def _start(self, spec: RecordSpec, now: float) -> SessionId:
+        """Ask a client for a recording session (RFC 7866 section 6.2)."""
+        refusal = self._admit(now)
+        if refusal is not None or self._endpoint.calls >= self.config.limits.dialogs:
+            raise LocalProtocolError("no session can begin now: the server is full, closing, or without storage")
+        if spec.local is None:
+            raise LocalProtocolError("the call needs our signalling address")
+        invite = invite_without_offer(spec, ids=self._ids)
+        session = StartedSession(
+            Invitation(
+                session=SessionId(self._ids.session()),
+                request=invite,
+                read=None,
+                flow=Flow(spec.hop.transport, spec.local, spec.hop.remote),
+                raw=b"",
+                local_tag=invite.from_.tag or "",
+            ),
+            answer_seconds=spec.answer_seconds,
+            config=self.config,
+            resources=self._resources,
+            time_base=self._time_base,
+            sdp_session=self._ids.sdp_session(),
+            now=now,
+        )
+        usage = self._endpoint.call(invite, spec.hop, local=spec.local, offerless=True, now=now)
+        self._add(session, usage, user_agent=None, initiator="server")
+        self._drain_endpoint(now)
+        self._drain_session(session, now)
+        return session.id
+
+    def _add(
+        self, session: RecordingSession, usage: UsageId, *, user_agent: str | None, initiator: Initiator = "client"
+    ) -> None:
         self._sessions[session.id] = session
-        self._usages[session.id] = invited.usage
-        self._by_usage[invited.usage] = session.id
+        self._usages[session.id] = usage
+        self._by_usage[usage] = session.id
         self._outbox.put(
             SessionRequested(
                 session=session.id,
                 call_id=session.call_id,
-                peer=invited.flow.remote,
-                transport=invited.flow.transport,
-                user_agent=invited.request.headers.get("User-Agent"),
-                authenticated_user=invited.authenticated_user,
+                peer=session.flow.remote,
+                transport=session.flow.transport,
+                user_agent=user_agent,
+                authenticated_user=session.authenticated_user,
+                initiator=initiator,
             )
         )
-        if not self.config.manual:
-            session.begin(now=now)
-        self._drain_session(session, now)
 
     def _admit(self, now: float) -> Refusal | None:
         """Tell what a new call would get now; OPTIONS agrees with it (RFC 3261 11.2)."""
@@ -299,6 +357,9 @@ class SessionRouter:
         usage = self._usages[session.id]
         if session.established:
             self._endpoint.answer_offer(usage, body=body, content_type="application/sdp", now=now)
+        elif isinstance(session, StartedSession):
+            self._endpoint.acknowledge(usage, body=body, now=now)
+            session.established = True
         else:
             self._endpoint.accept(usage, body=body, content_type="application/sdp", now=now)
             session.established = True
@@ -312,8 +373,11 @@ class SessionRouter:
             self._refuse_call(session, refusal, now)
 
     def _refuse_call(self, session: RecordingSession, refusal: Refusal, now: float) -> None:
-        self._put_refused(session.call_id, session.flow.remote, refusal)
-        self._endpoint.reject(self._usages[session.id], refusal, now=now)
+        self._put_refused(session.call_id, session.flow.remote, refusal, session.id)
+        if isinstance(session, StartedSession):
+            self._endpoint.hang_up(self._usages[session.id], now=now)
+        else:
+            self._endpoint.reject(self._usages[session.id], refusal, now=now)
         session.cancel()
         self._drain_endpoint(now)
 
@@ -350,7 +414,7 @@ class SessionRouter:
             self._outbox.put(ServerDrained())
 
     def _stop(self, session: RecordingSession, now: float) -> None:
-        if session.state in (SessionState.REQUESTED, SessionState.BINDING):
+        if session.state in UNANSWERED_STATES and not isinstance(session, StartedSession):
             self._endpoint.hang_up(self._usages[session.id], now=now)
             self._drain_endpoint(now)
         else:
@@ -359,9 +423,9 @@ class SessionRouter:
 
     # reports
 
-    def _put_refused(self, call_id: str, peer: Address, refusal: Refusal) -> None:
-        reason = refusal.reason or reason_phrase(refusal.status)
-        self._outbox.put(SessionRefused(call_id=call_id, peer=peer, status=refusal.status, reason=reason))
+    def _put_refused(self, call_id: str, peer: Address, refusal: Refusal, session: SessionId | None = None) -> None:
+        status, reason = refusal.status, refusal.reason or reason_phrase(refusal.status)
+        self._outbox.put(SessionRefused(call_id=call_id, peer=peer, status=status, reason=reason, session=session))
 
     def _tell_credentials(self, checked: CredentialsChecked) -> None:
         request = f"{checked.method} from {checked.flow.remote}"

@@ -1,4 +1,4 @@
-"""A recording session (RS, RFC 7866): from the INVITE of a client to the finished files.
+"""A recording session (RS, RFC 7866): from the INVITE to the finished files.
 
 The session decides nothing about SIP: it tells its server what to answer (`Answer`, `Refuse`, `HangUp`) and is told
 what came. It owns the account of facts, the journal that keeps them, and the media lines.
@@ -16,6 +16,7 @@ from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind,
 from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished, SourceFound
 from siprec_core.recording.exchanges import (
     KEPT_STATES,
+    UNANSWERED_STATES,
     Answer,
     Ask,
     HangUp,
@@ -119,7 +120,7 @@ class RecordingSession(SessionExchanges):
 
     def ended(self, reason: str, *, read: RecordingRequest | None, now: float) -> None:
         """Take the end of the call; `read` is the peer's BYE, whose body may hold metadata (RFC 8068 section 3.2.4)."""
-        if self.state in (SessionState.REQUESTED, SessionState.BINDING):
+        if self.state in UNANSWERED_STATES:
             self.cancel()
             return
         if self.state is not SessionState.ACTIVE:
@@ -199,14 +200,18 @@ class RecordingSession(SessionExchanges):
 
     def _establish(self, labels: tuple[str, ...], now: float) -> None:
         self.state = SessionState.ACTIVE
-        self.account.answered(now=now)
         self._ends_at = now + self._config.limits.recording_seconds
+        self._take_invitation(now)
+        self._write_active_report()
+        self._outbox.put(SessionEstablished(session=self.id, labels=labels))
+
+    def _take_invitation(self, now: float) -> None:
+        """Account for what the INVITE said: it was answered 2xx now."""
+        self.account.answered(now=now)
         if self._invitation is not None:
             # Nothing else is wanted of the INVITE: its body may be large, and the recording may last for hours.
             read, self._invitation = self._invitation, None
             self._take_metadata(read, now)
-        self._write_active_report()
-        self._outbox.put(SessionEstablished(session=self.id, labels=labels))
 
     # facts
 

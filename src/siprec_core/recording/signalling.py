@@ -11,7 +11,13 @@ from siprec_core.containers.capture import Datagram
 from siprec_core.errors import NegotiationError, RemoteProtocolError
 from siprec_core.findings import Finding
 from siprec_core.limits import Limits
-from siprec_core.recording.request import RecordingRequest, read_request
+from siprec_core.recording.policy import is_from_server
+from siprec_core.recording.request import (
+    RecordingRequest,
+    RecordingResponse,
+    read_answer_of_client,
+    read_request,
+)
 from siprec_core.sdp.crypto import SrtpPolicy, accepted_crypto
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
@@ -117,8 +123,12 @@ class Answered:
     """What the recording client described, None without a complete exchange."""
     answer: SessionDescription | None
     """What the recording server described."""
+    by_server: bool = True
+    """The recording server sent the message that answers."""
     read: RecordingRequest | None = None
     """The request of the recording client that this answers for the first time."""
+    brought: RecordingResponse | None = None
+    """The 2xx of a recording client to the INVITE with which the server began the call: its findings and metadata."""
 
 
 class _Pending:
@@ -137,19 +147,44 @@ class _Pending:
 class CallReader:
     """Follows the requests of one Call-ID from its INVITE on."""
 
-    __slots__ = ("_first", "_limits", "_pending", "call_id", "client_tag", "invite", "local_tag", "seen")
+    __slots__ = (
+        "_begun",
+        "_caller_tag",
+        "_limits",
+        "_pending",
+        "answer",
+        "call_id",
+        "client_tag",
+        "invite",
+        "local_tag",
+        "seen",
+        "server_started",
+    )
 
-    def __init__(self, seen: SeenMessage, invite: Request, *, limits: Limits) -> None:
-        """`invite` is the message of `seen`, and its mandatory fields can be read."""
+    def __init__(
+        self, seen: SeenMessage, invite: Request, *, limits: Limits, server_started: bool | None = None
+    ) -> None:
+        """`invite` is the message of `seen`, and its mandatory fields can be read.
+
+        `server_started` tells that the recording server sent it, where that is known; else the feature tag of an INVITE
+        without offer does (RFC 7866 sections 6.2, 7.2).
+        """
         self._limits = limits
-        self._first = True
+        self._begun = False
         self.seen = seen
         """The INVITE as it went by."""
         self.invite = invite
         self.call_id = invite.call_id
-        self.client_tag = invite.from_.tag or ""
-        self.local_tag = ""
-        """The server's tag: of the 2xx, before that of any answer."""
+        self._caller_tag = invite.from_.tag or ""
+        by_tag = is_from_server(invite) and not invite.body
+        self.server_started = by_tag if server_started is None else server_started
+        """The recording server sent the INVITE."""
+        self.client_tag = "" if self.server_started else self._caller_tag
+        """The client's tag; one that was called gives it in the 2xx, before that in any answer."""
+        self.local_tag = self._caller_tag if self.server_started else ""
+        """The server's tag; as `client_tag`."""
+        self.answer: Response | None = None
+        """The 2xx to the INVITE that began the call."""
         self._pending: dict[tuple[int, str, bool], _Pending] = {}
 
     def receive(self, seen: SeenMessage) -> Asked | Answered | None:
@@ -157,7 +192,7 @@ class CallReader:
         message = seen.message
         try:
             number, method = message.cseq.number, message.cseq.method
-            from_client = (message.from_.tag or "") == self.client_tag
+            from_client = ((message.from_.tag or "") == self._caller_tag) is not self.server_started
             tag = message.to.tag
         except RemoteProtocolError:
             return None
@@ -171,10 +206,11 @@ class CallReader:
         if len(self._pending) >= _EXCHANGES:
             del self._pending[next(iter(self._pending))]
         read = read_request(message, limits=self._limits, strict=False)
-        first = self._first and from_client and method == "INVITE"
+        # An INVITE that got 401, 407 or 422 comes again with a higher number: it begins the call as the first did.
+        first = method == "INVITE" and not self._begun and from_client is not self.server_started
         asked = Asked(message, read, seen.at_ns, from_client, first)
-        if asked.first:
-            self._first, self.seen, self.invite = False, seen, message
+        if first:
+            self._begun, self.seen, self.invite = True, seen, message
         self._pending[key] = _Pending(asked)
         return asked
 
@@ -185,42 +221,58 @@ class CallReader:
         if pending is None:
             return None
         success = 200 <= response.status < 300
-        if pending.first and tag and (success or not self.local_tag):
-            self.local_tag = tag
+        if pending.first and tag:
+            self._answered_with(tag, final=success)
         if pending.first and response.status >= 300 and not pending.done:
-            # 401, 407 or 422: the client may call once more, with the same Call-ID (RFC 3261 22.2, RFC 4028 7.3).
-            self._first = pending.done = True
+            # 401, 407 or 422: the caller may call once more, with the same Call-ID (RFC 3261 22.2, RFC 4028 7.3).
+            self._begun, pending.done = False, True
         if not success or pending.done:
             return None
         pending.done = True
+        brought = None
+        if pending.first:
+            self.answer = response
+            if self.server_started:
+                brought = read_answer_of_client(response, limits=self._limits, strict=False)
         description = read_description(response, limits=self._limits)
         if key[1] == "INVITE" and pending.description is None and description is not None:
             # RFC 3261 13.2.1: an INVITE without offer gets it in the 2xx and has its answer in the ACK.
             pending.late = description
-            return Answered(at_ns, pending.first, None, None, pending.read)
-        return replace(_answered(pending, at_ns, pending.description, description), read=pending.read)
+            return Answered(at_ns, pending.first, None, None, pending.from_client, pending.read, brought)
+        answered = _answered(pending, at_ns, pending.description, description)
+        return replace(answered, read=pending.read, brought=brought)
+
+    def _answered_with(self, tag: str, *, final: bool) -> None:
+        if self.server_started:
+            self.client_tag = tag if final else self.client_tag or tag
+        else:
+            self.local_tag = tag if final else self.local_tag or tag
 
     def _receive_ack(self, ack: Request, key: tuple[int, str, bool], at_ns: int) -> Answered | None:
         pending = self._pending.get(key)
         if pending is None or pending.late is None:
             return None
         description, pending.late = pending.late, None
-        return _answered(pending, at_ns, read_description(ack, limits=self._limits), description)
+        event = _answered(pending, at_ns, read_description(ack, limits=self._limits), description)
+        return replace(event, by_server=not pending.from_client)
 
 
 def _answered(
-    pending: _Pending, at_ns: int, asked: SessionDescription | None, answered: SessionDescription | None
+    pending: _Pending,
+    at_ns: int,
+    asked: SessionDescription | None,
+    answered: SessionDescription | None,
 ) -> Answered:
     offer, answer = (asked, answered) if pending.from_client else (answered, asked)
     if offer is None or answer is None:
         offer = answer = None
-    return Answered(at_ns, pending.first, offer, answer, pending.read)
+    return Answered(at_ns, pending.first, offer, answer, pending.from_client)
 
 
 class CallFinder:
     """Picks the recording call of a capture: the first one that shows itself as such and is answered."""
 
-    __slots__ = ("_calls", "_limits", "at_once", "call")
+    __slots__ = ("_calls", "_limits", "at_once", "call", "server_started")
 
     def __init__(self, *, limits: Limits) -> None:
         self._limits = limits
@@ -228,6 +280,8 @@ class CallFinder:
         """Calls that were not answered yet, with the requests seen of them."""
         self.at_once = False
         """Take the first call, whatever becomes of it: the capture is a journal of ours."""
+        self.server_started: bool | None = None
+        """Who began the call, where the capture tells."""
         self.call: CallReader | None = None
         """The call that was picked."""
 
@@ -267,7 +321,7 @@ class CallFinder:
         if not isinstance(message, Request) or message.method != "INVITE":
             return None
         try:
-            call = CallReader(seen, message, limits=self._limits)
+            call = CallReader(seen, message, limits=self._limits, server_started=self.server_started)
         except RemoteProtocolError:
             return None
         if len(self._calls) >= CALLS:

@@ -45,12 +45,14 @@ class CalledSide:
 
     # owner
 
-    def accept(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
+    def accept(
+        self, usage: UsageId, *, body: bytes, content_type: str, description: bytes | None = None, now: float
+    ) -> None:
         """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits."""
         call, incoming = self._unanswered(usage)
         response = success(self._stack.config, incoming, body=body, content_type=content_type)
         self._grant(call, incoming, response, now)
-        call.description = body or call.description
+        call.description = body if description is None else description
         call.usage.advance(UsageInput.ACCEPT, now=now, final=response)
         self._calls.settle(call, now=now)
 
@@ -334,7 +336,7 @@ class CalledSide:
         refusal = Refusal(481) if usage.is_over else refuse_interval(request, self._stack.config.timers)
         if refusal is not None:
             self._refuse(incoming, refusal, now)
-        elif call.offer is not None or usage.state is UsageState.INVITED:
+        elif call.offer is not None or usage.state in (UsageState.INVITED, UsageState.OFFERED):
             # RFC 3261 14.2, RFC 3311 5.2: one offer at a time, else 500 with Retry-After "between 0 and 10 seconds".
             seconds = str(int(self._stack.ids.fraction() * 11))
             self._refuse(incoming, Refusal(500, headers=(("Retry-After", seconds),)), now)

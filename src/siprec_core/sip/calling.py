@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from siprec_core.errors import RemoteProtocolError
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.sip.authorisation import answer_challenge, authorise
 from siprec_core.sip.calls import Call, CallTable, Stack
 from siprec_core.sip.dialog import Dialog
@@ -26,14 +26,23 @@ class CallingSide:
         self._calls = calls
         self._reaching = reaching
 
-    def call(self, invite: Request, hop: Hop | None, *, local: Address, description: bytes, now: float) -> UsageId:
+    def call(
+        self,
+        invite: Request,
+        hop: Hop | None,
+        *,
+        local: Address,
+        description: bytes,
+        offerless: bool = False,
+        now: float,
+    ) -> UsageId:
         """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added.
 
         Without `hop` the next hop is located (RFC 3263).
         """
         config = self._stack.config
         usage = InviteUsage(self._calls.next_id(), invite, calling=True, dialog=None)
-        call = Call(usage, description=description)
+        call = Call(usage, description=description, offerless=offerless)
         self._calls.add(call)
         invite.headers.add("User-Agent", config.product)
         add_capabilities(config, invite.headers)
@@ -41,6 +50,15 @@ class CallingSide:
             invite.headers.add(name, value)
         self._reaching.invite(call, hop, local=local, now=now)
         return usage.id
+
+    def acknowledge(self, usage: UsageId, *, body: bytes, now: float) -> None:
+        """Acknowledge a 2xx that brought an offer, with our answer; LocalProtocolError when none waits for it."""
+        call = self._calls.get(usage)
+        if call is None or call.usage.state is not UsageState.OFFERED:
+            raise LocalProtocolError("no offer waits for the answer in an ACK")
+        call.description = body
+        call.usage.advance(UsageInput.ACKNOWLEDGE, now=now)
+        self._calls.settle(call, now=now)
 
     def receive_response(self, arrival: ResponseArrived, *, now: float) -> None:
         """Take a response to a request of ours, or what stands for its absence (408, 503)."""
@@ -129,14 +147,19 @@ class CallingSide:
             self._calls.form_dialog(usage, dialog)
         elif usage.dialog.id != dialog.id:
             # RFC 3261 13.2.2.4: one dialog is kept; another fork's is acknowledged and ended.
-            self._stack.sender.ack(dialog, invite=usage.invite, again=None, owner=None, now=now)
+            answer = self._calls.declining(response, dialog) if call.offerless else b""
+            self._stack.sender.ack(dialog, invite=usage.invite, again=None, owner=None, answer=answer, now=now)
             reason = reason_of_end("forked")
             self._stack.sender.bye(dialog, reason, owner=None, responder=call.responder, now=now)
             return
+        what = UsageInput.SUCCESS
         if usage.state in (UsageState.CALLING, UsageState.PROCEEDING):
             self._calls.learn(call, response)
             call.timer.answered(response, now=now)
-        usage.advance(UsageInput.SUCCESS, now=now)
+            what = UsageInput.OFFER if call.offerless else what
+        if call.offerless and usage.ack is None:
+            call.offering = response
+        usage.advance(what, now=now)
         self._calls.settle(call, now=now, arrival=arrival)
         self._calls.arm_session_timer(call)
 

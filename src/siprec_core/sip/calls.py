@@ -15,6 +15,7 @@ from siprec_core.sip.endpoint_events import (
     CallAnswered,
     CallEnded,
     CallGone,
+    CallOffered,
     CallRefused,
     ChangeId,
     ChangeRefused,
@@ -84,6 +85,10 @@ class Call:
     """The INVITE that we sent; None while its next hop is being located."""
     early: EarlyDialogs = field(default_factory=EarlyDialogs)
     """What reliable 1xx to it have begun."""
+    offerless: bool = False
+    """It made no offer: the 2xx brings one."""
+    offering: Response | None = None
+    """The 2xx that did, until its ACK is made."""
     local: Address | None = None
     """Our address in a call that we start."""
     waiting_bye: str | None = None
@@ -243,7 +248,11 @@ class CallTable:
                 case usages.SendBye(reason=reason):
                     self._send_bye(call, call.end_reason or reason, now)
                 case usages.SendAck():
-                    self._send_ack(usage, now)
+                    self._send_ack(call, now)
+                case usages.Offered():
+                    if call.offering is not None and usage.dialog is not None:
+                        flow = usage.dialog.flow
+                        self._stack.outbox.put(CallOffered(usage=usage.id, response=call.offering, flow=flow))
                 case usages.SendCancel():
                     if call.outgoing is not None:
                         self._stack.sender.cancel(call.outgoing, reason_of_end("cancelled"), now=now)
@@ -379,11 +388,26 @@ class CallTable:
             said = reason_of_end(reason)
             self._stack.sender.bye(usage.dialog, said, owner=usage.id, responder=call.responder, now=now)
 
-    def _send_ack(self, usage: InviteUsage, now: float) -> None:
+    def _send_ack(self, call: Call, now: float) -> None:
+        usage = call.usage
         if usage.dialog is not None:
+            answer = call.description or self.declining(call.offering, usage.dialog)
             usage.ack = self._stack.sender.ack(
-                usage.dialog, invite=usage.invite, again=usage.ack, owner=usage.id, now=now
+                usage.dialog,
+                invite=usage.invite,
+                again=usage.ack,
+                owner=usage.id,
+                answer=answer if call.offerless else b"",
+                now=now,
             )
+            call.offering = None
+
+    def declining(self, response: Response | None, dialog: Dialog) -> bytes:
+        """Write the answer that takes nothing of the offer in a 2xx, empty without one (RFC 3261 13.2.2.4)."""
+        config = self._stack.config
+        if response is None or config.decline is None:
+            return b""
+        return config.decline(response, config.advertise or dialog.flow.local.host)
 
 
 def _refusal(usage: UsageId, arrival: ResponseArrived) -> CallRefused:

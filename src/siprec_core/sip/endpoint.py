@@ -134,10 +134,15 @@ class SipEndpoint:
 
     # called side
 
-    def accept(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
-        """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits."""
+    def accept(
+        self, usage: UsageId, *, body: bytes, content_type: str, description: bytes | None = None, now: float
+    ) -> None:
+        """Answer a call with 200 and a body; raises LocalProtocolError when it no longer waits.
+
+        `description` is the session description among `body`, when that holds more.
+        """
         self._now = now
-        self._called.accept(usage, body=body, content_type=content_type, now=now)
+        self._called.accept(usage, body=body, content_type=content_type, description=description, now=now)
 
     def reject(self, usage: UsageId, refusal: Refusal, *, now: float) -> None:
         """Answer a call with an error; raises LocalProtocolError when it no longer waits."""
@@ -162,15 +167,31 @@ class SipEndpoint:
     # calling side
 
     def call(
-        self, invite: Request, hop: Hop | None, *, local: Address, description: bytes = b"", now: float
+        self,
+        invite: Request,
+        hop: Hop | None,
+        *,
+        local: Address,
+        description: bytes = b"",
+        offerless: bool = False,
+        now: float,
     ) -> UsageId:
         """Start a call with an INVITE that has To, From, Call-ID, CSeq and body; the rest is added.
 
         Without `hop` its top Route or its Request-URI is located, and one place after the other tried (RFC 3263).
-        `description` is the session description among the body.
+        `description` is the session description among the body. With `offerless` there is none: the 2xx brings an
+        offer, of which `CallOffered` tells, and which `acknowledge` answers.
         """
         self._now = now
-        return self._calling.call(invite, hop, local=local, description=description, now=now)
+        return self._calling.call(invite, hop, local=local, description=description, offerless=offerless, now=now)
+
+    def acknowledge(self, usage: UsageId, *, body: bytes, now: float) -> None:
+        """Send the ACK with our answer to the offer of a 2xx; LocalProtocolError when none waits for it.
+
+        Who does not want the offer calls `hang_up` instead: the ACK then refuses every line, and BYE follows.
+        """
+        self._now = now
+        self._calling.acknowledge(usage, body=body, now=now)
 
     # both
 

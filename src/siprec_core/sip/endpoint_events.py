@@ -18,6 +18,7 @@ __all__ = [
     "CallChanged",
     "CallEnded",
     "CallGone",
+    "CallOffered",
     "CallProgressed",
     "CallRefused",
     "ChangeId",
@@ -152,6 +153,15 @@ class CallAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallOffered:
+    """A 2xx to our INVITE without offer came: the owner answers with `acknowledge`, or hangs up."""
+
+    usage: UsageId
+    response: Response
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRefused:
     """Our INVITE failed at every place; what the last one said counts.
 
@@ -217,6 +227,7 @@ EndpointEvent: TypeAlias = (
     | CallAttempted
     | CallProgressed
     | CallAnswered
+    | CallOffered
     | CallRefused
     | CallEnded
     | CallGone

@@ -1,6 +1,6 @@
 """How an endpoint shows itself: Via, Contact, capabilities, and the responses that carry them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -40,6 +40,9 @@ class EndpointConfig:
     """What we want of session timers (RFC 4028)."""
     large_over_tcp: bool = False
     """Send requests of more than 1,300 octets over TCP where UDP was chosen (RFC 3261 section 18.1.1)."""
+    decline: Callable[[Response, str], bytes] | None = None
+    """Writes, for our host, the answer that refuses every line of the offer in a 2xx: it goes into the ACK before a BYE
+    (RFC 3261 13.2.2.4). Needed by who calls without an offer; it never raises, and gives nothing without an offer."""
     strict: bool = False
     """Refuse what is against the grammar instead of tolerating it."""
     authentication: tuple[DigestRule, ...] = ()

@@ -35,6 +35,8 @@ class UsageState(Enum):
     """As CALLING, and we want to cancel as soon as a 1xx allows it (RFC 3261 9.1)."""
     PROCEEDING = auto()
     """Caller: a 1xx has come."""
+    OFFERED = auto()
+    """Caller: the 2xx to an INVITE without offer brought one, whose answer goes into the ACK (RFC 3261 13.2.2.4)."""
     CANCELLING = auto()
     """Caller: CANCEL was sent."""
     CONFIRMED = auto()
@@ -64,6 +66,8 @@ class UsageInput(Enum):
     SUCCESS = auto()
     UNUSABLE = auto()
     """A 2xx that forms no dialog to go on with."""
+    OFFER = auto()
+    ACKNOWLEDGE = auto()
     FAILURE = auto()
     BYE_FINISHED = auto()
 
@@ -94,6 +98,11 @@ class SendAck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """The 2xx waits for its ACK, which has to bring an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
     """The call stands: ACK received or sent."""
 
@@ -116,7 +125,7 @@ class Gone:
     """Nothing of the usage is left to do."""
 
 
-UsageOutput: TypeAlias = SendFinal | SendBye | SendCancel | SendAck | Confirmed | Refused | Ended | Gone
+UsageOutput: TypeAlias = SendFinal | SendBye | SendCancel | SendAck | Offered | Confirmed | Refused | Ended | Gone
 
 _S, _I = UsageState, UsageInput
 
@@ -175,6 +184,7 @@ class InviteUsage:
         (_S.CALLING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
         # Who answered waits for an ACK and holds the call up until a BYE (RFC 3261 13.2.2.4, 13.3.1.4).
         (_S.CALLING, _I.UNUSABLE): (("_send_ack", "_send_bye_unusable", "_refuse"), _S.ENDING),
+        (_S.CALLING, _I.OFFER): (("_offer",), _S.OFFERED),
         (_S.CALLING, _I.FAILURE): (("_refuse",), _S.ENDED),
         (_S.CALLING, _I.HANG_UP): ((), _S.CALLING_ENDING),
         (_S.CALLING_ENDING, _I.PROVISIONAL): (("_send_cancel",), _S.CANCELLING),
@@ -185,6 +195,7 @@ class InviteUsage:
         (_S.PROCEEDING, _I.RESTART): ((), _S.CALLING),
         (_S.PROCEEDING, _I.SUCCESS): (("_send_ack", "_confirm"), _S.CONFIRMED),
         (_S.PROCEEDING, _I.UNUSABLE): (("_send_ack", "_send_bye_unusable", "_refuse"), _S.ENDING),
+        (_S.PROCEEDING, _I.OFFER): (("_offer",), _S.OFFERED),
         (_S.PROCEEDING, _I.FAILURE): (("_refuse",), _S.ENDED),
         # RFC 3261 9.1: no CANCEL before a 1xx, and the 1xx of the refused INVITE does not count for the next one.
         (_S.PROCEEDING, _I.HANG_UP): (("_send_cancel",), _S.CANCELLING),
@@ -192,6 +203,10 @@ class InviteUsage:
         (_S.CANCELLING, _I.SUCCESS): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CANCELLING, _I.UNUSABLE): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
         (_S.CANCELLING, _I.FAILURE): (("_end_cancelled",), _S.ENDED),
+        (_S.OFFERED, _I.ACKNOWLEDGE): (("_send_ack", "_confirm"), _S.CONFIRMED),
+        # RFC 3261 13.2.2.4: an offer that is not acceptable gets "a valid answer in the ACK", then BYE "immediately".
+        (_S.OFFERED, _I.HANG_UP): (("_send_ack", "_send_bye", "_end_locally"), _S.ENDING),
+        (_S.OFFERED, _I.BYE): (("_end_by_peer",), _S.ENDED),
         (_S.CONFIRMED, _I.SUCCESS): (("_send_ack",), _S.CONFIRMED),
         (_S.ENDING, _I.SUCCESS): (("_send_ack",), _S.ENDING),
         # both sides
@@ -317,6 +332,9 @@ class InviteUsage:
 
     def _send_ack(self) -> None:
         self._outbox.put(SendAck())
+
+    def _offer(self) -> None:
+        self._outbox.put(Offered())
 
     def _confirm(self) -> None:
         self._outbox.put(Confirmed())

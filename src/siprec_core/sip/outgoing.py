@@ -156,8 +156,20 @@ class RequestSender:
         authorise(request, responder)
         return self.start_within(request, dialog, owner=owner, now=now)
 
-    def ack(self, dialog: Dialog, *, invite: Request, again: Request | None, owner: int | None, now: float) -> Request:
-        """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one."""
+    def ack(
+        self,
+        dialog: Dialog,
+        *,
+        invite: Request,
+        again: Request | None,
+        owner: int | None,
+        answer: bytes = b"",
+        now: float,
+    ) -> Request:
+        """Acknowledge a 2xx with the INVITE's number and a branch of its own (RFC 3261 13.2.2.4), or repeat one.
+
+        `answer` is the session description that answers the offer of the 2xx.
+        """
         hop = next_hop(dialog)
         local = sent_by(self.listening, hop, dialog.sent_by)
         request = again
@@ -165,6 +177,9 @@ class RequestSender:
             request = dialog.request("ACK", sequence=invite.cseq.number)
             copy_credentials(invite, request)
             request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
+            if answer:
+                request.headers.add("Content-Type", "application/sdp")
+                request.body = answer
         self._layer.send_ack(request, hop, local=local, flow=dialog.flow, owner=owner, now=now)
         return request
 

@@ -388,14 +388,9 @@ class TransactionLayer:
     def _drain_outgoing(self, outgoing: OutgoingRequest, flow: Flow | None, now: float) -> None:
         while (output := outgoing.machine.poll_output()) is not None:
             if isinstance(output, Transmit):
-                token = " ".join(outgoing.key)
+                token, owner = " ".join(outgoing.key), outgoing.owner
                 self.transport.send_request(
-                    output.data,
-                    outgoing.hop,
-                    local=outgoing.local,
-                    flow=outgoing.flow,
-                    token=token,
-                    owner=outgoing.owner,
+                    output.data, outgoing.hop, local=outgoing.local, flow=outgoing.flow, token=token, owner=owner
                 )
                 self._sort(outgoing.owner)
             elif isinstance(output, ResponsePassed):

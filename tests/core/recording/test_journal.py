@@ -53,6 +53,7 @@ def test_the_start() -> None:
         "version": 1,
         "session": "cafe",
         "application": "siprec test",
+        "initiator": "client",
         "transport": "udp",
         "local": ["198.51.100.20", 5_060],
         "peer": ["192.0.2.10", 5_062],

@@ -71,7 +71,7 @@ def test_the_report() -> None:
     files = rendered(call.journal)
     report = report_of(files)
     assert list(report) == [
-        "version", "id", "status", "end_reason", "call_id", "local_tag", "remote_tag", "transport", "peer",
+        "version", "id", "status", "end_reason", "initiator", "call_id", "local_tag", "remote_tag", "transport", "peer",
         "user_agent", "authenticated_user", "started_at", "answered_at", "ended_at", "duration", "datamode", "dialect",
         "groups", "sessions", "participants", "contributions", "streams", "timeline", "findings", "files",
     ]  # fmt: skip

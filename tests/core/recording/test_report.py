@@ -32,6 +32,7 @@ REPORT = RecordingReport(
     id=SessionId("ab"),
     status="active",
     end_reason=None,
+    initiator="client",
     call_id="ü\udc80\n",
     local_tag="",
     remote_tag="",

@@ -69,7 +69,14 @@ class Bench:
         self.pairs = pairs
         self.now = 0.0
         self.session = RecordingSession(
-            Invitation(session=SessionId("s1"), read=understood(self.raw), flow=FLOW, raw=self.raw, local_tag="mine"),
+            Invitation(
+                session=SessionId("s1"),
+                request=read(self.raw),
+                read=understood(self.raw),
+                flow=FLOW,
+                raw=self.raw,
+                local_tag="mine",
+            ),
             config=ServerConfig(limits=limits or Limits(), advertise=advertise),
             resources=self.resources,
             time_base=TIME_BASE,

@@ -39,6 +39,7 @@ class Agent:
         config = EndpointConfig(
             product="siprec",
             feature_tag="+sip.srs",
+            decline=lambda response, host: f"declined by {host}".encode() if response.body else b"",
             understood=frozenset(understood.split()),
             limits=limits or Limits(),
             authentication=authentication,
@@ -115,10 +116,10 @@ class Agent:
 
     # calls that we start
 
-    def call(self, hop: Hop = HOP, *, uri: str = "sip:recorder@192.0.2.2:5070") -> UsageId:
+    def call(self, hop: Hop = HOP, *, uri: str = "sip:recorder@192.0.2.2:5070", offerless: bool = False) -> UsageId:
         message = read(request("INVITE", uri=uri, contact=None, call_id="ours", from_tag="ours"))
         message.headers.remove("Via")
-        usage = self.endpoint.call(message, hop, local=LOCAL, now=self.now)
+        usage = self.endpoint.call(message, hop, local=LOCAL, offerless=offerless, now=self.now)
         self.drain()
         return usage
 

@@ -2,8 +2,17 @@
 
 import pytest
 
+from siprec_core.errors import LocalProtocolError
 from siprec_core.sip.commands import OpenFlow
-from siprec_core.sip.endpoint_events import CallAnswered, CallEnded, CallGone, CallProgressed, CallRefused
+from siprec_core.sip.endpoint_events import (
+    CallAnswered,
+    CallEnded,
+    CallGone,
+    CallOffered,
+    CallProgressed,
+    CallRefused,
+    MessageTraced,
+)
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Flow, Transport
 from tests.core.messages import field, read, request, response_to, status, tag
@@ -284,3 +293,64 @@ def test_a_late_response_to_a_call_that_is_over_does_no_harm(agent: Agent) -> No
     (bye,) = agent.hang_up(usage)
     agent.receive(response_to(bye, 200))
     assert agent.receive(response_to(invite, 200), response_to(invite, 486), response_to(invite, 100)) == []
+
+
+# calls without an offer
+
+
+@pytest.mark.requirement("3261-13.2.1-a")
+def test_the_ack_to_an_offer_waits_for_the_owners_answer(agent: Agent) -> None:
+    usage = agent.call(offerless=True)
+    ok = response_to(agent.sent[0], 200, body="v=0\r\n")
+    assert agent.receive(ok, ok) == []
+    (offered,) = agent.of(CallOffered)
+    assert (offered.usage, offered.response.body, offered.flow.remote) == (usage, b"v=0\r\n", REMOTE)
+    agent.endpoint.acknowledge(usage, body=b"v=0 answer\r\n", now=agent.now)
+    agent.drain()
+    ack = agent.sent[-1]
+    assert ack.startswith(b"ACK ")
+    assert field(ack, "Content-Type") == "application/sdp"
+    assert ack.endswith(b"\r\n\r\nv=0 answer\r\n")
+    assert agent.receive(ok) == [ack]
+    assert not agent.of(CallAnswered)
+    with pytest.raises(LocalProtocolError):
+        agent.endpoint.acknowledge(usage, body=b"", now=agent.now)
+
+
+def test_hanging_up_declines_the_offer_in_the_ack_and_sends_bye(agent: Agent) -> None:
+    usage = agent.call(offerless=True)
+    agent.receive(response_to(agent.sent[0], 200, body="v=0\r\n"))
+    ack, bye = agent.hang_up(usage)
+    assert ack.endswith(b"\r\n\r\ndeclined by 192.0.2.1")
+    assert methods([ack, bye]) == [b"ACK", b"BYE"]
+    assert [event.reason for event in agent.of(CallEnded)] == ["local-bye"]
+
+
+@pytest.mark.parametrize("code", [None, 180])
+def test_a_2xx_behind_our_wish_to_end_is_declined_too(agent: Agent, code: int | None) -> None:
+    usage = agent.call(offerless=True)
+    if code is not None:
+        agent.receive(response_to(agent.sent[0], code))
+    agent.hang_up(usage)
+    ack, bye = agent.receive(response_to(agent.sent[0], 200, body="v=0\r\n"))
+    assert methods([ack, bye]) == [b"ACK", b"BYE"]
+    assert ack.endswith(b"declined by 192.0.2.1")
+    assert not agent.of(CallOffered)
+
+
+def test_a_2xx_without_an_offer_is_acknowledged_without_an_answer(agent: Agent) -> None:
+    usage = agent.call(offerless=True)
+    agent.receive(response_to(agent.sent[0], 200))
+    ack, _ = agent.hang_up(usage)
+    assert field(ack, "Content-Length") == "0"
+
+
+def test_a_message_that_waits_for_its_connection_is_traced_when_it_leaves(agent: Agent) -> None:
+    usage = agent.call(Hop(Transport.TCP, REMOTE))
+    assert not [each for each in agent.outputs if isinstance(each, MessageTraced)]
+    (opened,) = [each for each in agent.outputs if isinstance(each, OpenFlow)]
+    flow = Flow(Transport.TCP, LOCAL, REMOTE, opened.id)
+    agent.endpoint.flow_opened(flow, now=0.0)
+    agent.drain()
+    (traced,) = [each for each in agent.outputs if isinstance(each, MessageTraced)]
+    assert (traced.usage, traced.data, traced.flow, traced.sent) == (usage, agent.sent[0], flow, True)
