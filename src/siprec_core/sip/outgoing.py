@@ -56,6 +56,7 @@ class RequestSender:
         """Send BYE within a dialog (RFC 3261 15.1.1)."""
         request = dialog.request("BYE")
         request.headers.add("User-Agent", self._config.product)
+        self._add_supported(request.headers)
         return self.start(request, next_hop(dialog), local=dialog.flow.local, flow=dialog.flow, owner=owner, now=now)
 
     def ack(self, dialog: Dialog, *, sequence: int, again: Request | None, owner: int | None, now: float) -> Request:
@@ -81,6 +82,12 @@ class RequestSender:
         headers.add("To", invite.headers.get("To") or "")
         headers.add("Call-ID", invite.call_id)
         headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        self._add_supported(headers)
         request = Request("CANCEL", invite.uri, headers)
         self._layer.cancelled(call, now=now)
         return self._layer.start(request, call.hop, local=call.local, flow=call.flow, owner=call.owner, now=now)
+
+    def _add_supported(self, headers: Headers) -> None:
+        # RFC 4028 7.1: Supported with "timer" stands "in each request (except ACK)".
+        if self._config.supported:
+            headers.add("Supported", ", ".join(self._config.supported))
