@@ -104,6 +104,7 @@ def test_the_answer_follows_the_offer() -> None:
     assert "m=audio 30002 RTP/AVP 0" in text
 
 
+@pytest.mark.requirement("3261-12.1.1-a")
 def test_record_route_is_copied_in_order() -> None:
     pair = Pair()
     answer = answer_to(
@@ -113,6 +114,7 @@ def test_record_route_is_copied_in_order() -> None:
     assert fields == ["Record-Route: <sip:p2.example.com;lr>", "Record-Route: <sip:p1.example.com;lr>"]
 
 
+@pytest.mark.requirement("6026-7-a")
 def test_a_repeated_invite_gets_the_same_answer_and_no_second_session() -> None:
     pair = Pair()
     pair.inject(invite())
@@ -121,6 +123,7 @@ def test_a_repeated_invite_gets_the_same_answer_and_no_second_session() -> None:
     assert len(pair.server.of(SessionRequested)) == 1
 
 
+@pytest.mark.requirement("3261-13.3.1-d")
 def test_2xx_is_repeated_until_the_ack_over_every_transport() -> None:
     pair = Pair()
     answer = answer_to(pair, invite())
@@ -157,6 +160,7 @@ def test_lost_and_repeated_datagrams_do_no_harm() -> None:
         assert pair.recorder.next_timeout() is None
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_cancel_before_the_answer() -> None:
     pair = Pair(config=ServerConfig(manual=True))
     pair.inject(invite())
@@ -171,6 +175,7 @@ def test_cancel_before_the_answer() -> None:
     assert pair.recorder.sessions() == {}
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_cancel_of_nothing_is_481_and_after_the_answer_changes_nothing() -> None:
     pair = Pair()
     assert status(answer_to(pair, request("CANCEL", branch="z9hG4bK-other", contact=None))) == 481
@@ -207,6 +212,7 @@ def test_the_application_ends_a_session() -> None:
 # refusals
 
 
+@pytest.mark.requirement("3261-21-b")
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -238,6 +244,7 @@ def test_what_cannot_be_recorded_gets_its_status_and_the_server_goes_on(data: by
     assert status(answer_to(pair, invite(call_id="another"))) == 200
 
 
+@pytest.mark.requirement("3261-8.2.1-a", "3261-8.2.2-d", "3261-8.2.3-a", "3261-20.43-a")
 def test_refusals_name_what_would_do() -> None:
     pair = Pair()
     assert "INVITE" in field(answer_to(pair, request("SUBSCRIBE")), "Allow")
@@ -264,6 +271,7 @@ def test_tolerant_mode_takes_any_mark_and_says_what_is_missing() -> None:
     assert status(answer_to(pair, invite(call_id="2", metadata=None, require=None))) == 200
 
 
+@pytest.mark.requirement("3261-21-c")
 def test_broken_metadata_is_recorded_unless_strict() -> None:
     broken = METADATA.replace("</recording>", "")
     pair = Pair()
@@ -272,12 +280,14 @@ def test_broken_metadata_is_recorded_unless_strict() -> None:
     assert status(answer_to(Pair(config=ServerConfig(strict=True)), invite(metadata=broken))) == 400
 
 
+@pytest.mark.requirement("3261-8.2.2-c")
 def test_a_merged_request_is_482() -> None:
     pair = Pair()
     pair.inject(invite())
     assert status(answer_to(pair, invite(branch="z9hG4bK-other-path"))) == 482
 
 
+@pytest.mark.requirement("3261-11-a", "3261-13.3.1-c")
 def test_session_limit() -> None:
     for when_full, expected in (("busy", 486), ("unavailable", 503)):
         pair = Pair(config=ServerConfig(max_sessions=1, when_full=when_full))
@@ -315,6 +325,7 @@ def test_enough_failures_to_bind_are_503() -> None:
     assert status(answer_to(pair, invite(call_id="2"))) == 200
 
 
+@pytest.mark.requirement("3261-11-a", "3840-9-a")
 def test_options_tell_the_capabilities() -> None:
     answer = answer_to(Pair(), request("OPTIONS"))
     assert status(answer) == 200
@@ -344,6 +355,7 @@ def test_manual_acceptance() -> None:
 # within a call
 
 
+@pytest.mark.requirement("3261-14.2-b")
 def test_hold_and_resume() -> None:
     pair = Pair()
     server_tag = establish(pair)
@@ -360,6 +372,7 @@ def test_hold_and_resume() -> None:
     assert pair.recorder.sessions()
 
 
+@pytest.mark.requirement("3261-14.2-b")
 def test_a_repeated_offer_is_answered_with_the_same_description() -> None:
     pair = Pair()
     first = answer_to(pair, invite())
@@ -389,6 +402,7 @@ def test_a_refused_reoffer_leaves_the_call_as_it_was() -> None:
     assert status(answer_to(pair, invite(cseq=3, to_tag=server_tag))) == 200
 
 
+@pytest.mark.requirement("3311-5.2-b")
 def test_metadata_in_update_has_no_sdp_in_the_answer() -> None:
     pair = Pair()
     server_tag = establish(pair)
@@ -402,6 +416,7 @@ def test_metadata_in_update_has_no_sdp_in_the_answer() -> None:
     assert len(pair.server.of(MetadataUpdated)) == 2
 
 
+@pytest.mark.requirement("3261-14.2-c")
 def test_a_reinvite_without_offer_is_answered_with_one() -> None:
     pair = Pair()
     first = answer_to(pair, invite())

@@ -94,12 +94,14 @@ def test_a_cut_connection_ends_the_text(tls: TlsFiles) -> None:
     assert server.receive(b"") == [b""]
 
 
+@pytest.mark.requirement("5922-7-a")
 def test_a_wrong_name_is_refused(tls: TlsFiles) -> None:
     client, server = channels(tls, name="recorder.example")
     with pytest.raises(TlsError, match="certificate refused"):
         exchange(client, server)
 
 
+@pytest.mark.requirement("3261-26-a")
 def test_an_unknown_authority_is_refused(tls: TlsFiles, tmp_path: Path) -> None:
     other = make_tls_files(tmp_path)
     server = TlsChannel(server_context(without_authorities(other)), server_side=True)

@@ -66,6 +66,7 @@ def test_what_is_written_is_read_back_without_complaint(streams: list[StreamSpec
     assert len(parsed.document.participants) == len(streams)
 
 
+@pytest.mark.requirement("7866-6.1.1-e")
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [

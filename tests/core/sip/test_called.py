@@ -58,6 +58,7 @@ def test_a_rejected_call_is_over_when_its_ack_is_there(agent: Agent) -> None:
     assert not agent.of(AckReceived), "the ACK to an error belongs to its transaction"
 
 
+@pytest.mark.requirement("3261-8.2-a", "3261-12.2.2-a", "3261-15.1.2-a", "3261-20-a")
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -91,6 +92,7 @@ def test_acks_that_belong_to_nothing_are_never_answered(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-8.2.2-c")
 def test_a_merged_request_is_482_while_the_first_is_there(agent: Agent) -> None:
     agent.invited(invite(branch="z9hG4bK1"))
     assert statuses(agent.receive(invite(branch="z9hG4bK2"))) == [482]
@@ -119,6 +121,7 @@ def test_beyond_the_limit_of_transactions_answers_have_no_state() -> None:
 # CANCEL (RFC 3261 9.2)
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_before_the_answer_is_200_and_487(agent: Agent) -> None:
     usage = agent.invited(invite(branch="z9hG4bK1"))
     answers = agent.receive(request("CANCEL", branch="z9hG4bK1", contact=None))
@@ -132,6 +135,7 @@ def test_a_cancel_before_the_answer_is_200_and_487(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_after_the_answer_changes_nothing(agent: Agent) -> None:
     usage = agent.invited(invite(branch="z9hG4bK1"))
     agent.accept(usage)
@@ -139,6 +143,7 @@ def test_a_cancel_after_the_answer_changes_nothing(agent: Agent) -> None:
     assert not agent.of(CallEnded)
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_after_the_end_is_still_200(agent: Agent) -> None:
     usage = agent.invited(invite(branch="z9hG4bK1"))
     agent.endpoint.reject(usage, Refusal(486), now=0.0)
@@ -185,6 +190,7 @@ def test_an_offer_is_answered_when_the_owner_says_so(agent: Agent) -> None:
         agent.answer_offer(usage)
 
 
+@pytest.mark.requirement("3311-5.2-a")
 def test_a_second_offer_before_the_first_answer_is_500_with_a_random_wait(agent: Agent) -> None:
     _, ours = agent.established()
     usage = agent.offered(ours)
@@ -205,6 +211,7 @@ def test_an_offer_before_the_ack_is_taken(agent: Agent) -> None:
     assert agent.run(60.0) == [], "one ACK shows that the call stands"
 
 
+@pytest.mark.requirement("6141-a", "3261-14.2-b")
 def test_a_refused_offer_leaves_the_call_and_its_target(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(invite(cseq=2, to_tag=ours, contact="<sip:new@192.0.2.9>", branch="z9hG4bK2"))
@@ -217,6 +224,7 @@ def test_a_refused_offer_leaves_the_call_and_its_target(agent: Agent) -> None:
     assert agent.hang_up(usage)[0].startswith(b"BYE sip:src@192.0.2.2:5070 ")
 
 
+@pytest.mark.requirement("3261-12.2.2-c", "3311-5.2-b", "6141-a")
 def test_an_answered_offer_moves_the_target(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(invite(method="UPDATE", cseq=2, to_tag=ours, contact="<sip:new@192.0.2.9>"))
@@ -225,12 +233,14 @@ def test_an_answered_offer_moves_the_target(agent: Agent) -> None:
     assert agent.hang_up(usage)[0].startswith(b"BYE sip:new@192.0.2.9 ")
 
 
+@pytest.mark.requirement("3261-8.2.2-a")
 def test_a_broken_contact_in_an_offer_is_passed_over(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(invite(cseq=2, to_tag=ours, contact="<sip:a b@192.0.2.2>"))
     assert status(agent.answer_offer(agent.of(OfferReceived)[-1].usage)) == 200
 
 
+@pytest.mark.requirement("3261-12.2.2-b")
 def test_a_lower_sequence_number_is_500_and_a_gap_is_fine(agent: Agent) -> None:
     _, ours = agent.established()
     agent.answer_offer(agent.offered(ours, cseq=10))
@@ -263,6 +273,7 @@ def test_acks_with_another_number_are_told(agent: Agent) -> None:
 # BYE (RFC 3261 15.1.2)
 
 
+@pytest.mark.requirement("3261-15.1.2-a")
 def test_a_bye_ends_the_call_with_its_body(agent: Agent) -> None:
     usage, ours = agent.established()
     bye = request("BYE", cseq=2, to_tag=ours, body="x", content_type="text/plain")
@@ -278,6 +289,7 @@ def test_a_bye_ends_the_call_with_its_body(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-15.1.2-a")
 def test_a_bye_answers_what_still_waits_with_487(agent: Agent) -> None:
     _, ours = agent.established()
     usage = agent.offered(ours)
@@ -321,6 +333,7 @@ def test_offers_after_our_bye_are_481(agent: Agent) -> None:
     assert statuses(agent.receive(invite(method="UPDATE", cseq=2, to_tag=ours))) == [481]
 
 
+@pytest.mark.requirement("3261-13.3.1-d")
 def test_a_lost_ack_ends_the_call_by_bye(agent: Agent) -> None:
     usage = agent.invited()
     agent.accept(usage)
@@ -335,6 +348,7 @@ def test_a_lost_ack_ends_the_call_by_bye(agent: Agent) -> None:
 # OPTIONS (RFC 3261 11)
 
 
+@pytest.mark.requirement("3261-11-a", "3840-9-a")
 def test_options_are_answered_as_the_owner_says(agent: Agent) -> None:
     agent.receive(request("OPTIONS"))
     (asked,) = agent.of(OptionsReceived)
@@ -350,6 +364,7 @@ def test_options_are_answered_as_the_owner_says(agent: Agent) -> None:
     assert len(agent.sent) == 1
 
 
+@pytest.mark.requirement("3261-11-a")
 def test_options_within_a_dialog_keep_its_tag(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(request("OPTIONS", cseq=2, to_tag=ours))
@@ -382,6 +397,7 @@ def test_unknown_usages_are_errors_of_the_owner(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("4475-3.4-a")
 def test_peers_of_rfc_2543_without_tags_and_cookies_can_call(agent: Agent) -> None:
     def old(data: bytes) -> bytes:
         lines = [line for line in data.split(b"\r\n") if not line.startswith(b"Max-Forwards")]

@@ -20,6 +20,7 @@ def test_canonical_names(written: str, canonical: str) -> None:
     assert canonical_name(written) == canonical
 
 
+@pytest.mark.requirement("3261-7.3.3-a")
 def test_all_compact_forms_are_known() -> None:
     assert "".join(sorted(name for name in CANONICAL_BY_LOWER if len(name) == 1)) == "abcdefijklmnorstuvxy"
 

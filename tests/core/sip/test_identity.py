@@ -53,6 +53,7 @@ def test_the_contact_has_the_feature_tag_outside_the_brackets(
     assert contact(config, flow, secure=secure) == expected
 
 
+@pytest.mark.requirement("3581-3-a")
 def test_our_via_asks_for_rport() -> None:
     text = via(CONFIG, Transport.TCP, Address("2001:db8::1", 5060), "z9hG4bK1")
     assert text == "SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bK1;rport"
@@ -66,6 +67,7 @@ def test_only_ipv6_is_bracketed() -> None:
     ]
 
 
+@pytest.mark.requirement("3261-26-a")
 @pytest.mark.parametrize(
     ("target", "flow", "expected"),
     [
@@ -92,6 +94,7 @@ def test_the_top_route_goes_before_the_target() -> None:
     assert next_hop(dialog).remote == Address("192.0.2.77", 5090)
 
 
+@pytest.mark.requirement("3261-12.1.1-a")
 def test_a_success_forms_a_dialog() -> None:
     data = request("INVITE", extra=["Record-Route: <sip:p2;lr>", "Record-Route: <sip:p1;lr>"])
     response = success(CONFIG, incoming(data), body=b"v=0\r\n", content_type="application/sdp")
@@ -104,6 +107,7 @@ def test_a_success_forms_a_dialog() -> None:
     assert {"INVITE", "BYE", "UPDATE"} <= set(response.allow)
 
 
+@pytest.mark.requirement("3261-12.1.1-a")
 def test_a_sips_request_gets_a_sips_contact() -> None:
     response = success(CONFIG, incoming(request("INVITE", uri="SIPS:r@192.0.2.1"), TLS), body=b"", content_type="")
     assert (response.headers.get("Contact") or "").startswith("<sips:")
@@ -126,6 +130,7 @@ def test_supported_is_written_only_where_there_is_something() -> None:
     assert headers.get("Supported") == "timer, replaces"
 
 
+@pytest.mark.requirement("3261-8.2.6-c")
 def test_every_answer_of_one_request_has_the_same_tag() -> None:
     one = incoming(request("INVITE"))
     assert {answer(CONFIG, one, status).to.tag for status in (180, 200, 486)} == {"mine"}

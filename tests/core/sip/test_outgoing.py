@@ -70,6 +70,7 @@ def test_an_ack_is_built_once_and_repeated_as_it_was(bench: Bench) -> None:
     assert bench.layer.next_timeout() is None, "an ACK to a 2xx has no transaction"
 
 
+@pytest.mark.requirement("3261-9.1-a")
 def test_a_cancel_copies_what_rfc_3261_9_1_lists(bench: Bench) -> None:
     invite = read(request("INVITE", extra=["Route: <sip:p1;lr>", "Route: <sip:p2;lr>", "Require: siprec"], body="x"))
     invite.headers.remove("Via")
