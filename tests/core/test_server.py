@@ -257,6 +257,49 @@ def test_refusals_name_what_would_do() -> None:
     assert "application/rs-metadata+xml" in field(answer_to(pair, plain), "Accept")
 
 
+@pytest.mark.requirement("3261-8.2-a")
+def test_faults_are_told_in_the_order_of_rfc_3261_8_2() -> None:
+    faults = {"method": "BREW", "uri": "tel:1", "require": "teleport", "content_type": "text/plain", "body": "x"}
+    good = {"method": "INVITE", "uri": "sip:recorder@192.0.2.1", "require": "siprec"}
+    told = []
+    for number, mended in enumerate(([], ["method"], ["uri"], ["require"])):
+        faults |= {name: good[name] for name in mended}
+        data = request(
+            faults["method"],
+            uri=faults["uri"],
+            call_id=str(number),
+            extra=[f"Require: {faults['require']}"],
+            content_type=faults["content_type"],
+            body=faults["body"],
+        )
+        told.append(status(answer_to(Pair(), data)))
+    assert told == [501, 416, 420, 415]
+
+
+@pytest.mark.requirement("3261-7.3.2-a", "3261-8.2.2-a")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Retry-After: soon",
+        "Unsupported: siprec",
+        "RSeq: x",
+        "WWW-Authenticate: Digest",
+        "Min-SE: never",
+        "Subscription-State: ,,",
+        "Date: yesterday",
+        "X-Vendor-Thing: free <<",
+        "P-Unknown",
+    ],
+)
+def test_fields_that_are_unknown_or_of_other_messages_are_ignored(line: str) -> None:
+    pair = Pair()
+    data = invite(extra=[line if ":" in line else f"{line}:"])
+    answer = answer_to(pair, data)
+    assert status(answer) == 200
+    assert not field(answer, line.partition(":")[0])
+    assert len(pair.recorder.sessions()) == 1
+
+
 def test_strict_mode_wants_both_marks() -> None:
     pair = Pair(config=ServerConfig(strict=True))
     assert status(answer_to(pair, invite(require=None))) == 421
@@ -393,13 +436,26 @@ def test_a_line_that_is_added_gets_a_port_of_its_own() -> None:
     assert len(pair.server.media) == 2
 
 
-def test_a_refused_reoffer_leaves_the_call_as_it_was() -> None:
+@pytest.mark.requirement("3261-14.2-b", "3261-20.43-a")
+@pytest.mark.parametrize(
+    ("offer", "code"),
+    [
+        (OFFER.replace("0 8", "18"), "305"),
+        (OFFER.replace("m=audio", "m=video"), "304"),
+        (OFFER.partition("m=audio 41002")[0], "399"),
+    ],
+)
+def test_a_refused_reoffer_leaves_the_call_as_it_was(offer: str, code: str) -> None:
     pair = Pair()
-    server_tag = establish(pair)
-    refused = answer_to(pair, invite(offer=OFFER.replace("0 8", "18"), cseq=2, to_tag=server_tag))
-    assert status(refused) in (200, 488)
+    first = answer_to(pair, invite())
+    server_tag = tag(first)
+    pair.inject(request("ACK", to_tag=server_tag, branch="z9hG4bK-ack"))
+    refused = answer_to(pair, invite(offer=offer, cseq=2, to_tag=server_tag))
+    assert status(refused) == 488
+    assert field(refused, "Warning").startswith(f'{code} siprec "')
     assert len(pair.recorder.sessions()) == 1
-    assert status(answer_to(pair, invite(cseq=3, to_tag=server_tag))) == 200
+    assert len(pair.server.media) == 2
+    assert body(answer_to(pair, invite(cseq=3, to_tag=server_tag))) == body(first)
 
 
 @pytest.mark.requirement("3311-5.2-b")

@@ -9,7 +9,7 @@ from siprec_core.sip.called import BUSY
 from siprec_core.sip.calls import Call, CallTable, OwnChange, Stack
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.endpoint_events import CallChanged, ChangeId, ChangeRefused
-from siprec_core.sip.identity import add_capabilities, contact, next_hop
+from siprec_core.sip.identity import add_capabilities, contact, leads_to_sips, next_hop
 from siprec_core.sip.invite import UsageId, UsageState
 from siprec_core.sip.message import Request
 from siprec_core.sip.session_timer import TimerDue
@@ -114,9 +114,8 @@ class ChangingSide:
     def _send(self, call: Call, own: OwnChange, dialog: Dialog, method: str, now: float) -> None:
         config = self._stack.config
         request = dialog.request(method)
-        secure = dialog.remote_target[:5].lower() == "sips:"
         # RFC 7866 6.1.1, 6.2: the feature tag stands on the Contact of every message that changes the dialog.
-        request.headers.add("Contact", contact(config, dialog.flow, secure=secure))
+        request.headers.add("Contact", contact(config, dialog.flow, secure=leads_to_sips(request)))
         request.headers.add("User-Agent", config.product)
         add_capabilities(config, request.headers)
         for name, value in call.timer.request_headers(config.timers):

@@ -7,7 +7,7 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.headers import Headers
-from siprec_core.sip.message import Response
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.reply import respond
 from siprec_core.sip.session_timer import DEFAULT_TIMERS, TimerPolicy
 from siprec_core.sip.transaction_layer import IncomingRequest
@@ -59,6 +59,26 @@ def via(config: EndpointConfig, transport: Transport, local: Address, branch: st
     return f"SIP/2.0/{transport.via_name} {host}:{local.port};branch={branch};rport"
 
 
+def asks_for_sips(request: Request) -> bool:
+    """Tell whether the Contact of our answer "MUST be a SIPS URI" (RFC 3261 12.1.1).
+
+    So it is for a SIPS Request-URI, top Record-Route or, without a Record-Route, Contact.
+    """
+    try:
+        further = request.record_routes[:1] or request.contacts[:1]
+    except RemoteProtocolError:
+        further = []
+    return any(uri[:5].lower() == "sips:" for uri in (request.uri, *(address.uri for address in further)))
+
+
+def leads_to_sips(request: Request) -> bool:
+    """Tell whether our Contact in a request of ours "MUST contain a SIPS URI" (RFC 3261 8.1.1.8).
+
+    So it is for a SIPS Request-URI or top Route.
+    """
+    return any(uri[:5].lower() == "sips:" for uri in (request.uri, *(route.uri for route in request.routes[:1])))
+
+
 def next_hop(dialog: Dialog) -> Hop:
     """Tell where a request within the dialog goes: top route or remote target, when its host is an address.
 
@@ -90,7 +110,7 @@ def success(config: EndpointConfig, incoming: IncomingRequest, *, body: bytes, c
     response = answer(config, incoming, 200)
     for value in request.headers.get_all("Record-Route"):
         response.headers.add("Record-Route", value)
-    response.headers.add("Contact", contact(config, incoming.flow, secure=request.uri[:5].lower() == "sips:"))
+    response.headers.add("Contact", contact(config, incoming.flow, secure=asks_for_sips(request)))
     add_capabilities(config, response.headers)
     if body:
         response.headers.add("Content-Type", content_type)

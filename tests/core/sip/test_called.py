@@ -190,13 +190,14 @@ def test_an_offer_is_answered_when_the_owner_says_so(agent: Agent) -> None:
         agent.answer_offer(usage)
 
 
-@pytest.mark.requirement("3311-5.2-a")
-def test_a_second_offer_before_the_first_answer_is_500_with_a_random_wait(agent: Agent) -> None:
+@pytest.mark.requirement("3261-14.2-a", "3311-5.2-a")
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_second_offer_before_the_first_answer_is_500_with_a_random_wait(agent: Agent, method: str) -> None:
     _, ours = agent.established()
     usage = agent.offered(ours)
     waits = []
     for number in range(3, 40):
-        (refused,) = agent.receive(invite(method="UPDATE", cseq=number, to_tag=ours))
+        (refused,) = agent.receive(invite(method=method, cseq=number, to_tag=ours))
         assert status(refused) == 500
         waits.append(int(field(refused, "Retry-After")))
     assert all(0 <= wait <= 10 for wait in waits)
@@ -371,6 +372,14 @@ def test_options_within_a_dialog_keep_its_tag(agent: Agent) -> None:
     agent.endpoint.answer_options(agent.of(OptionsReceived)[0].request_id, Refusal(486), now=0.0)
     agent.drain()
     assert (status(agent.sent[-1]), tag(agent.sent[-1])) == (486, ours)
+
+
+@pytest.mark.requirement("4320-4.1-a", "4320-4.2-a")
+def test_options_that_nobody_answers_get_a_100_and_never_408(agent: Agent) -> None:
+    agent.receive(request("OPTIONS"))
+    assert statuses(agent.run(3.4)) == []
+    assert statuses(agent.run(0.2)) == [100]
+    assert statuses(agent.run(1_000.0)) == []
 
 
 # paths

@@ -65,10 +65,11 @@ def test_a_2xx_that_comes_again_gets_the_same_ack(agent: Agent) -> None:
 
 
 @pytest.mark.requirement("3261-17.1.1-a", "3261-8.1.3-a")
-def test_progress_is_told_and_stops_the_repetition(agent: Agent) -> None:
+@pytest.mark.parametrize("code", [180, 183, 199])
+def test_progress_is_told_and_stops_the_repetition(agent: Agent, code: int) -> None:
     usage = agent.call()
-    agent.receive(response_to(agent.sent[0], 180))
-    assert [(event.usage, event.response.status) for event in agent.of(CallProgressed)] == [(usage, 180)]
+    agent.receive(response_to(agent.sent[0], code))
+    assert [(event.usage, event.response.status) for event in agent.of(CallProgressed)] == [(usage, code)]
     assert agent.run(100.0) == []
 
 

@@ -128,6 +128,19 @@ def test_the_peers_offer_replaces_one_of_ours_that_waits(agent: Agent) -> None:
     assert (refused.status, refused.request) == (491, None)
 
 
+@pytest.mark.requirement("6141-a")
+def test_what_an_update_changed_outlives_the_re_invite_that_failed_around_it(agent: Agent) -> None:
+    usage, ours = agent.established()
+    sent = change(agent, usage)
+    agent.receive(invite(method="UPDATE", offer=None, cseq=2, to_tag=ours, contact="<sip:moved@192.0.2.9>"))
+    agent.endpoint.answer_offer(usage, body=b"", content_type="", now=agent.now)
+    agent.drain()
+    answer(agent, sent, 488)
+    assert [event.status for event in agent.of(ChangeRefused)] == [488]
+    (bye,) = agent.hang_up(usage)
+    assert bye.startswith(b"BYE sip:moved@192.0.2.9 "), "neither rolled back nor moved by the failure"
+
+
 @pytest.mark.requirement("3261-12.2.1-c")
 @pytest.mark.parametrize(("code", "reason"), [(481, "peer-gone"), (408, "peer-gone")])
 def test_a_peer_that_has_left_ends_the_call(agent: Agent, code: int, reason: str) -> None:

@@ -39,9 +39,10 @@ def test_what_is_given_out_is_a_copy() -> None:
 
 
 @pytest.mark.requirement("3261-7.3.1-b")
-def test_credentials_are_not_split() -> None:
-    headers = Headers([("WWW-Authenticate", 'Digest realm="a", nonce="b"')])
-    assert headers.values("WWW-Authenticate") == ['Digest realm="a", nonce="b"']
+@pytest.mark.parametrize("name", ["WWW-Authenticate", "Authorization", "Proxy-Authenticate", "Proxy-Authorization"])
+def test_credentials_are_not_split(name: str) -> None:
+    headers = Headers([(name, 'Digest realm="a", nonce="b"'), (name, "Digest c")])
+    assert headers.values(name) == ['Digest realm="a", nonce="b"', "Digest c"]
 
 
 def test_writing_keeps_places() -> None:
