@@ -131,6 +131,7 @@ def test_the_invite_is_what_rfc_7866_asks_for() -> None:
     assert parsed.findings == ()
 
 
+@pytest.mark.requirement("7865-10-b")
 def test_a_document_of_the_application_is_sent_as_it_is() -> None:
     bench = Bench(CallSpec(uri=SPEC.uri, hop=SPEC.hop, local=CLIENT, streams=SPEC.streams, metadata=b"<x/>"))
     assert b"<x/>" in bench.sent[0]

@@ -244,7 +244,7 @@ def test_what_cannot_be_recorded_gets_its_status_and_the_server_goes_on(data: by
     assert status(answer_to(pair, invite(call_id="another"))) == 200
 
 
-@pytest.mark.requirement("3261-8.2.1-a", "3261-8.2.2-d", "3261-8.2.3-a", "3261-20.43-a")
+@pytest.mark.requirement("3261-8.2.1-a", "3261-8.2.2-d", "3261-8.2.3-a", "3261-20.43-a", "3261-13.3.1-c")
 def test_refusals_name_what_would_do() -> None:
     pair = Pair()
     assert "INVITE" in field(answer_to(pair, request("SUBSCRIBE")), "Allow")
@@ -396,6 +396,15 @@ def test_manual_acceptance() -> None:
 
 
 # within a call
+
+
+@pytest.mark.requirement("7866-7.3.2-c")
+def test_attributes_of_the_communication_session_are_ignored() -> None:
+    plain = body(answer_to(Pair(), invite()))
+    marked = OFFER.replace("t=0 0\r\n", "t=0 0\r\na=record:paused\r\n").replace(
+        "a=label:1\r\n", "a=label:1\r\na=recordpref:off\r\n"
+    )
+    assert body(answer_to(Pair(), invite(offer=marked))) == plain
 
 
 @pytest.mark.requirement("3261-14.2-b")

@@ -46,6 +46,7 @@ def channels(tls: TlsFiles, *, mutual: bool = False, name: str = "localhost") ->
     return client, server
 
 
+@pytest.mark.requirement("7865-10-a", "7866-12.1-a", "7245-5-b")
 @pytest.mark.parametrize("mutual", [False, True])
 def test_text_goes_both_ways(tls: TlsFiles, mutual: bool) -> None:
     client, server = channels(tls, mutual=mutual)
@@ -121,6 +122,7 @@ def test_verification_can_be_switched_off(tls: TlsFiles) -> None:
     assert client.established
 
 
+@pytest.mark.requirement("7865-10-a", "7866-12.1-a")
 def test_a_client_without_certificate_is_refused_where_one_is_demanded(tls: TlsFiles) -> None:
     server = TlsChannel(server_context(tls), server_side=True)
     client = TlsChannel(
@@ -132,6 +134,7 @@ def test_a_client_without_certificate_is_refused_where_one_is_demanded(tls: TlsF
     assert not server.established
 
 
+@pytest.mark.requirement("7866-12-a")
 def test_old_versions_are_refused(tls: TlsFiles) -> None:
     server = TlsChannel(server_context(without_authorities(tls)), server_side=True)
     context = client_context(verify=False)

@@ -244,6 +244,20 @@ def test_a_connection_that_cannot_be_opened_becomes_503(stack: Stack, method: st
     assert stack.layer.next_timeout() is None
 
 
+@pytest.mark.requirement("3261-18.1.1-b")
+def test_a_response_comes_along_the_connection_of_its_request_or_one_to_our_sent_by(stack: Stack) -> None:
+    other = Flow(Transport.TCP, LOCAL, Address("192.0.2.2", 33_000), FlowId(2))
+    stack.transport.flow_opened(TCP, now=0.0)
+    stack.transport.flow_opened(other, now=0.0)
+    for flow in (TCP, other):
+        stack.start(transport=Transport.TCP)
+        (data,) = sent(stack.drain())
+        (arrived,) = stack.receive(response_to(data, 200), flow)
+        assert isinstance(arrived, ResponseArrived)
+        assert (arrived.status, arrived.flow) == (200, flow)
+        stack.pass_time(0.0)
+
+
 def test_a_connection_that_breaks_before_the_answer_becomes_503(stack: Stack) -> None:
     stack.transport.flow_opened(TCP, now=0.0)
     stack.start(transport=Transport.TCP)

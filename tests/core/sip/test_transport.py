@@ -186,7 +186,7 @@ def test_a_malformed_request_is_answered_with_a_tag_and_its_fault(layer: Transpo
     assert "received=192.0.2.2" in field(answer.data, "Via")
 
 
-@pytest.mark.requirement("3261-18.3-a")
+@pytest.mark.requirement("3261-18.3-a", "4475-3.3-a")
 @pytest.mark.parametrize(
     "data",
     [
