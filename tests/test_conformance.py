@@ -42,10 +42,58 @@ COMPLETE = (
 )
 """Families of which every line that speaks to a recording server or client is proved or deviated from."""
 
-PARTLY = frozenset[str]()
+PARTLY = frozenset(
+    {
+        "3261-8.2-a",
+        "3261-8.2.3-a",
+        "3261-12.1.1-b",
+        "3261-18-a",
+        "3261-18.1.1-b",
+        "3261-18.2.2-a",
+        "3261-21-b",
+        "4475-3.1.2-a",
+        "4475-3.3-a",
+        "5626-4.4-a",
+        "5923-8-a",
+        "7866-6.2-a",
+    }
+)
 """Ids that a test proves as far as we go, and that the page of deviations limits."""
 
-_COMING: tuple[str, ...] = ("*",)
+_COMING: tuple[str, ...] = (
+    "7866-6.1.1-c",
+    "7866-6.1.2-a",
+    "7866-6.1.2-b",
+    "7866-6.1.2-c",
+    "7866-6.2-c",
+    "7866-6.2-e",
+    "7866-7.1.2-a",
+    "7866-7.1.2-b",
+    "7866-7.1.3-a",
+    "7866-7.1.3-b",
+    "7866-7.3.2-b",
+    "3261-8.1.2-a",
+    "3261-13.3.1-a",
+    "3261-13.3.1-b",
+    "3261-18.1.1-a",
+    "3263-4-b",
+    "3262-3-a",
+    "3262-4-a",
+    "3326-2-a",
+    "7989-a",
+    "5621-4-a",
+    "5621-8-a",
+    "5621-8-b",
+    "5621-9-a",
+    "5621-4-c",
+    "2046-5.1-a",
+    "2046-5.1-b",
+    "2046-5.1-c",
+    "3261-22-a",
+    "3261-22-b",
+    "8760-*",
+    "7616-*",
+)
 """Patterns of ids that nothing settles yet."""
 
 
@@ -74,6 +122,12 @@ def test_deviations_are_of_requirements_that_exist() -> None:
 
 def test_nothing_is_both_proved_and_deviated_from() -> None:
     assert {mark.id for mark in marked()} & deviations().keys() == PARTLY
+
+
+def test_nothing_that_is_settled_is_still_to_come() -> None:
+    settled = {mark.id for mark in marked()} | deviations().keys()
+    to_come = {pattern: [name for name in requirements() if fnmatchcase(name, pattern)] for pattern in _COMING}
+    assert [pattern for pattern, ids in to_come.items() if settled.issuperset(ids)] == []
 
 
 @pytest.mark.parametrize("family", COMPLETE)
