@@ -9,6 +9,7 @@ from enum import Enum, auto
 from siprec_core.types import Address, Flow, FlowId, Transport
 from siprec_sync.listeners import local_address, reason_of
 from siprec_sync.tls import TlsChannel, TlsError
+from siprec_sync.tls_identity import DomainContext
 
 READ_SIZE = 64 * 1024
 _READS_PER_TURN = 8
@@ -213,7 +214,8 @@ def make_channel(context: ssl.SSLContext | None, *, server_side: bool, server_na
     """Make the TLS end of a connection; raises TlsError without a context or with an impossible server name."""
     if context is None:
         raise TlsError("no TLS context is configured")
-    if context.check_hostname and not server_side and not server_name:
+    by_name = context.check_hostname or (isinstance(context, DomainContext) and context.verify_mode != ssl.CERT_NONE)
+    if by_name and not server_side and not server_name:
         raise TlsError("no name to check the certificate against")
     try:
         return TlsChannel(context, server_side=server_side, server_name=server_name)

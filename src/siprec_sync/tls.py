@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siprec_core.errors import ConfigurationError, SiprecError
+from siprec_sync.tls_identity import DomainContext, is_for
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and authenticated encryption only (RFC 9325 section 4.2); TLS 1.3 suites are always on."""
@@ -50,10 +51,11 @@ def client_context(files: TlsFiles | None = None, *, verify: bool = True) -> ssl
     `verify=False` takes any certificate: for trying things out, never for calls that matter.
     """
     files = files or TlsFiles()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = DomainContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
+    # The check of the ssl module lets wildcards match and knows no sip URIs: `TlsChannel` has that of RFC 5922.
+    context.check_hostname = False
     if not verify:
-        context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif files.authorities is not None:
         _load_authorities(context, files.authorities)
@@ -110,6 +112,8 @@ class TlsChannel:
             server_side=server_side,
             server_hostname=None if server_side else server_name,
         )
+        checked = isinstance(context, DomainContext) and context.verify_mode is not ssl.CERT_NONE
+        self._expected = (server_name or "") if checked and not server_side else None
         self._waiting = bytearray()
         self.established = False
         """True from the end of the handshake on."""
@@ -175,6 +179,9 @@ class TlsChannel:
             return
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise TlsError(_reason(error)) from error
+        if self._expected is not None and not is_for(self._expected, self._tls.getpeercert() or {}):
+            self._outgoing.read()  # with our Finished unsent the peer does not take the handshake for done (TLS 1.3)
+            raise TlsError(f"certificate refused: it is not for {self._expected} (RFC 5922)")
         self.established = True
         if self._waiting:
             waiting, self._waiting = bytes(self._waiting), bytearray()

@@ -139,9 +139,8 @@ def test_a_refused_pause_leaves_the_session_and_can_be_tried_again() -> None:
     pair.recorder.pause(session, now=pair.now)
 
 
-@pytest.mark.requirement("7866-7.2-f")
+@pytest.mark.requirement("7866-7.2-f", "3261-14.1-c")
 def test_a_pause_that_meets_a_re_invite_of_the_client_comes_through() -> None:
-    """7866-7.2-f, 3261-14.1-c."""
     pair = Pair()
     session = established(pair)
     pair.recorder.pause(session, now=pair.now)
@@ -218,8 +217,9 @@ def test_without_update_nothing_is_asked() -> None:
         pair.recorder.request_snapshot(session, now=pair.now)
 
 
+@pytest.mark.requirement("3261-13.2.1-a", "3261-14.2-c", "7866-7.2-d")
 def test_the_offer_of_a_200_is_answered_in_the_ack() -> None:
-    """3261-13.2.1-a, 7866-7.2-d: a re-INVITE without offer gets ours, with exactly the lines that are there."""
+    """A re-INVITE without offer gets ours, with exactly the lines that are there."""
     pair = alone()
     ours = inject_call(pair, metadata=METADATA)
     pair.inject(invite(offer=None, metadata=None, cseq=2, to_tag=ours))
@@ -376,9 +376,9 @@ def test_nothing_can_be_changed_before_and_after_the_call() -> None:
 # session timers
 
 
+@pytest.mark.requirement("4028-10-a")
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_two_hours_of_refreshes_take_a_moment(side: str) -> None:
-    """4028-10-a, either side asking."""
     pair = Pair(
         config=ServerConfig(session_timer=side == "server", session_expires=600),
         client_config=ClientConfig(session_timer=side == "client"),
@@ -396,9 +396,10 @@ def test_two_hours_of_refreshes_take_a_moment(side: str) -> None:
     assert pair.caller.next_timeout() is None
 
 
+@pytest.mark.requirement("4028-10-a")
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_a_silent_peer_is_noticed(side: str) -> None:
-    """4028-10-a: the only standard way to notice a dead client when no media flows."""
+    """The only standard way to notice a dead client when no media flows."""
     wire = Wire()
     pair = Pair(
         config=ServerConfig(session_timer=side == "server"),
@@ -412,8 +413,9 @@ def test_a_silent_peer_is_noticed(side: str) -> None:
     assert [event.reason for event in pair.client.of(RecordingEnded)] == ["session-timer"]
 
 
+@pytest.mark.requirement("4028-7-a")
 def test_a_422_makes_the_client_call_again() -> None:
-    """4028-7-a: the same Call-ID, the Min-SE of the server, one CSeq higher."""
+    """The same Call-ID, the Min-SE of the server, one CSeq higher."""
     pair = Pair(config=ServerConfig(min_se=900), client_config=ClientConfig(session_timer=True, session_expires=300))
     established(pair)
     first, second = pair.client.messages(b"INVITE")

@@ -117,6 +117,7 @@ class Bench:
 
 
 @pytest.mark.requirement("7866-9-a", "7866-9.1-a", "7866-9.1-f", "7866-9.1-g")
+@pytest.mark.requirement("7866-6.1.1-b")
 def test_the_invite_is_what_rfc_7866_asks_for() -> None:
     bench = Bench()
     (data,) = bench.sent
@@ -133,6 +134,7 @@ def test_the_invite_is_what_rfc_7866_asks_for() -> None:
     assert parsed.findings == ()
 
 
+@pytest.mark.requirement("7865-10-b")
 def test_a_document_of_the_application_is_sent_as_it_is() -> None:
     bench = Bench(CallSpec(uri=SPEC.uri, hop=SPEC.hop, local=CLIENT, streams=SPEC.streams, metadata=b"<x/>"))
     assert b"<x/>" in bench.sent[0]
@@ -311,6 +313,7 @@ def from_server(bench: Bench, method: str, *, cseq: int = 1, body: str = "") -> 
     )
 
 
+@pytest.mark.requirement("3261-15-a")
 def test_the_server_ends_the_call() -> None:
     bench = Bench().answered()
     bench.client.send_audio("1", SECOND, now=0.0)
@@ -518,8 +521,8 @@ def test_a_large_invite_falls_back_to_udp_when_nobody_listens_on_tcp() -> None:
     assert bench.sent[-1].startswith(b"ACK ")
 
 
+@pytest.mark.requirement("3261-13.2.1-a", "7866-7.2-c")
 def test_an_invite_without_offer_of_the_server_gets_ours_and_its_ack_counts() -> None:
-    """3261-13.2.1-a, 7866-7.2-c."""
     bench = Bench().answered()
     (offer,) = bench.receive(from_server(bench, "INVITE"))
     assert offer.count(b"a=sendonly") == 2

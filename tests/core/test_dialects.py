@@ -31,6 +31,7 @@ def replaced(data: bytes, *changes: tuple[bytes, bytes]) -> bytes:
     return data
 
 
+@pytest.mark.requirement("3261-8.2.2-a")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -91,6 +92,7 @@ def test_marks_of_the_field(require: str | None, contact: str, metadata: str | N
     assert {code for code in codes(pair) if code.startswith("siprec-")} == missing
 
 
+@pytest.mark.requirement("7866-6.1.1-f")
 def test_a_call_of_another_kind_is_no_recording() -> None:
     pair = Pair()
     pair.inject(

@@ -17,6 +17,7 @@ _SOURCES = st.integers(0, 255).map(lambda octet: lambda size: bytes([octet]) * s
 )
 
 
+@pytest.mark.requirement("3261-8.1.1-b", "3261-8.1.1-e")
 @pytest.mark.parametrize(
     ("draw", "pattern"),
     [
@@ -62,6 +63,7 @@ def test_a_fraction_is_below_one(source: Entropy) -> None:
     assert 0.0 <= Ids(source).fraction() < 1.0
 
 
+@pytest.mark.requirement("3261-8.1.1-b")
 def test_identifiers_of_one_source_differ() -> None:
     ids = Ids(entropy(5))
     assert len({ids.tag() for _ in range(1000)}) == 1000

@@ -106,6 +106,7 @@ def test_the_answer_follows_the_offer() -> None:
     assert "m=audio 30002 RTP/AVP 0" in text
 
 
+@pytest.mark.requirement("3261-12.1.1-a")
 def test_record_route_is_copied_in_order() -> None:
     pair = Pair()
     answer = answer_to(
@@ -115,6 +116,7 @@ def test_record_route_is_copied_in_order() -> None:
     assert fields == ["Record-Route: <sip:p2.example.com;lr>", "Record-Route: <sip:p1.example.com;lr>"]
 
 
+@pytest.mark.requirement("6026-7-a")
 def test_a_repeated_invite_gets_the_same_answer_and_no_second_session() -> None:
     pair = Pair()
     pair.inject(invite())
@@ -123,6 +125,7 @@ def test_a_repeated_invite_gets_the_same_answer_and_no_second_session() -> None:
     assert len(pair.server.of(SessionRequested)) == 1
 
 
+@pytest.mark.requirement("3261-13.3.1-d")
 def test_2xx_is_repeated_until_the_ack_over_every_transport() -> None:
     pair = Pair()
     answer = answer_to(pair, invite())
@@ -159,6 +162,7 @@ def test_lost_and_repeated_datagrams_do_no_harm() -> None:
         assert pair.recorder.next_timeout() is None
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_cancel_before_the_answer() -> None:
     pair = Pair(config=ServerConfig(manual=True))
     pair.inject(invite())
@@ -173,6 +177,7 @@ def test_cancel_before_the_answer() -> None:
     assert pair.recorder.sessions() == {}
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_cancel_of_nothing_is_481_and_after_the_answer_changes_nothing() -> None:
     pair = Pair()
     assert status(answer_to(pair, request("CANCEL", branch="z9hG4bK-other", contact=None))) == 481
@@ -209,6 +214,7 @@ def test_the_application_ends_a_session() -> None:
 # refusals
 
 
+@pytest.mark.requirement("3261-21-b")
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -240,6 +246,7 @@ def test_what_cannot_be_recorded_gets_its_status_and_the_server_goes_on(data: by
     assert status(answer_to(pair, invite(call_id="another"))) == 200
 
 
+@pytest.mark.requirement("3261-8.2.1-a", "3261-8.2.2-d", "3261-8.2.3-a", "3261-20.43-a", "3261-13.3.1-c")
 def test_refusals_name_what_would_do() -> None:
     pair = Pair()
     assert "INVITE" in field(answer_to(pair, request("SUBSCRIBE")), "Allow")
@@ -250,6 +257,49 @@ def test_refusals_name_what_would_do() -> None:
     assert field(answer_to(pair, unmarked), "Require") == "siprec"
     plain = request("INVITE", call_id="5", body="x", content_type="text/plain", extra=["Require: siprec"])
     assert "application/rs-metadata+xml" in field(answer_to(pair, plain), "Accept")
+
+
+@pytest.mark.requirement("3261-8.2-a")
+def test_faults_are_told_in_the_order_of_rfc_3261_8_2() -> None:
+    faults = {"method": "BREW", "uri": "tel:1", "require": "teleport", "content_type": "text/plain", "body": "x"}
+    good = {"method": "INVITE", "uri": "sip:recorder@192.0.2.1", "require": "siprec"}
+    told = []
+    for number, mended in enumerate(([], ["method"], ["uri"], ["require"])):
+        faults |= {name: good[name] for name in mended}
+        data = request(
+            faults["method"],
+            uri=faults["uri"],
+            call_id=str(number),
+            extra=[f"Require: {faults['require']}"],
+            content_type=faults["content_type"],
+            body=faults["body"],
+        )
+        told.append(status(answer_to(Pair(), data)))
+    assert told == [501, 416, 420, 415]
+
+
+@pytest.mark.requirement("3261-7.3.2-a", "3261-8.2.2-a")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Retry-After: soon",
+        "Unsupported: siprec",
+        "RSeq: x",
+        "WWW-Authenticate: Digest",
+        "Min-SE: never",
+        "Subscription-State: ,,",
+        "Date: yesterday",
+        "X-Vendor-Thing: free <<",
+        "P-Unknown",
+    ],
+)
+def test_fields_that_are_unknown_or_of_other_messages_are_ignored(line: str) -> None:
+    pair = Pair()
+    data = invite(extra=[line if ":" in line else f"{line}:"])
+    answer = answer_to(pair, data)
+    assert status(answer) == 200
+    assert not field(answer, line.partition(":")[0])
+    assert len(pair.recorder.sessions()) == 1
 
 
 def test_strict_mode_wants_both_marks() -> None:
@@ -266,6 +316,7 @@ def test_tolerant_mode_takes_any_mark_and_says_what_is_missing() -> None:
     assert status(answer_to(pair, invite(call_id="2", metadata=None, require=None))) == 200
 
 
+@pytest.mark.requirement("3261-21-c")
 def test_broken_metadata_is_recorded_unless_strict() -> None:
     broken = METADATA.replace("</recording>", "")
     pair = Pair()
@@ -274,12 +325,14 @@ def test_broken_metadata_is_recorded_unless_strict() -> None:
     assert status(answer_to(Pair(config=ServerConfig(strict=True)), invite(metadata=broken))) == 400
 
 
+@pytest.mark.requirement("3261-8.2.2-c")
 def test_a_merged_request_is_482() -> None:
     pair = Pair()
     pair.inject(invite())
     assert status(answer_to(pair, invite(branch="z9hG4bK-other-path"))) == 482
 
 
+@pytest.mark.requirement("3261-11-a", "3261-13.3.1-c")
 def test_session_limit() -> None:
     for when_full, expected in (("busy", 486), ("unavailable", 503)):
         pair = Pair(config=ServerConfig(max_sessions=1, when_full=when_full))
@@ -317,6 +370,7 @@ def test_enough_failures_to_bind_are_503() -> None:
     assert status(answer_to(pair, invite(call_id="2"))) == 200
 
 
+@pytest.mark.requirement("3261-11-a", "3840-9-a")
 def test_options_tell_the_capabilities() -> None:
     answer = answer_to(Pair(), request("OPTIONS"))
     assert status(answer) == 200
@@ -346,6 +400,16 @@ def test_manual_acceptance() -> None:
 # within a call
 
 
+@pytest.mark.requirement("7866-7.3.2-c")
+def test_attributes_of_the_communication_session_are_ignored() -> None:
+    plain = body(answer_to(Pair(), invite()))
+    marked = OFFER.replace("t=0 0\r\n", "t=0 0\r\na=record:paused\r\n").replace(
+        "a=label:1\r\n", "a=label:1\r\na=recordpref:off\r\n"
+    )
+    assert body(answer_to(Pair(), invite(offer=marked))) == plain
+
+
+@pytest.mark.requirement("3261-14.2-b")
 def test_hold_and_resume() -> None:
     pair = Pair()
     server_tag = establish(pair)
@@ -362,6 +426,7 @@ def test_hold_and_resume() -> None:
     assert pair.recorder.sessions()
 
 
+@pytest.mark.requirement("3261-14.2-b")
 def test_a_repeated_offer_is_answered_with_the_same_description() -> None:
     pair = Pair()
     first = answer_to(pair, invite())
@@ -382,15 +447,29 @@ def test_a_line_that_is_added_gets_a_port_of_its_own() -> None:
     assert len(pair.server.media) == 2
 
 
-def test_a_refused_reoffer_leaves_the_call_as_it_was() -> None:
+@pytest.mark.requirement("3261-14.2-b", "3261-20.43-a")
+@pytest.mark.parametrize(
+    ("offer", "code"),
+    [
+        (OFFER.replace("0 8", "18"), "305"),
+        (OFFER.replace("m=audio", "m=video"), "304"),
+        (OFFER.partition("m=audio 41002")[0], "399"),
+    ],
+)
+def test_a_refused_reoffer_leaves_the_call_as_it_was(offer: str, code: str) -> None:
     pair = Pair()
-    server_tag = establish(pair)
-    refused = answer_to(pair, invite(offer=OFFER.replace("0 8", "18"), cseq=2, to_tag=server_tag))
-    assert status(refused) in (200, 488)
+    first = answer_to(pair, invite())
+    server_tag = tag(first)
+    pair.inject(request("ACK", to_tag=server_tag, branch="z9hG4bK-ack"))
+    refused = answer_to(pair, invite(offer=offer, cseq=2, to_tag=server_tag))
+    assert status(refused) == 488
+    assert field(refused, "Warning").startswith(f'{code} siprec "')
     assert len(pair.recorder.sessions()) == 1
-    assert status(answer_to(pair, invite(cseq=3, to_tag=server_tag))) == 200
+    assert len(pair.server.media) == 2
+    assert body(answer_to(pair, invite(cseq=3, to_tag=server_tag))) == body(first)
 
 
+@pytest.mark.requirement("3311-5.2-b")
 def test_metadata_in_update_has_no_sdp_in_the_answer() -> None:
     pair = Pair()
     server_tag = establish(pair)
@@ -404,6 +483,7 @@ def test_metadata_in_update_has_no_sdp_in_the_answer() -> None:
     assert len(pair.server.of(MetadataUpdated)) == 2
 
 
+@pytest.mark.requirement("3261-14.2-c")
 def test_a_reinvite_without_offer_is_answered_with_one() -> None:
     pair = Pair()
     first = answer_to(pair, invite())

@@ -60,6 +60,7 @@ def test_a_document_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkey
     assert os.listdir(tmp_path / "a") == []
 
 
+@pytest.mark.requirement("7865-10-d")
 @posix
 def test_modes(tmp_path: Path) -> None:
     before = os.umask(0)

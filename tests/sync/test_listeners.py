@@ -8,9 +8,11 @@ import pytest
 from siprec_core.errors import ConfigurationError
 from siprec_core.types import Address, Transport
 from siprec_sync import listeners
+from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.listeners import Bind, local_host_towards, open_datagram_socket, open_listeners, reason_of
 
 
+@pytest.mark.requirement("3261-18-a")
 @pytest.mark.parametrize(
     ("text", "bind"),
     [
@@ -25,6 +27,14 @@ from siprec_sync.listeners import Bind, local_host_towards, open_datagram_socket
 def test_binds(text: str, bind: Bind) -> None:
     assert Bind.parse(text) == bind
     assert Bind.parse(str(bind)) == bind
+
+
+@pytest.mark.requirement("3261-18-a")
+def test_udp_and_its_tcp_twin_are_listened_on_by_default() -> None:
+    udp, tcp = (Bind.parse(text) for text in DEFAULT_BINDS)
+    assert (udp.transport, tcp.transport) == (Transport.UDP, Transport.TCP)
+    assert (udp.host, udp.port) == (tcp.host, tcp.port)
+    assert udp.port == 5060
 
 
 @pytest.mark.parametrize(

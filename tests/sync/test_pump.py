@@ -127,6 +127,7 @@ def test_datagrams_both_ways(bench: Bench) -> None:
         assert peer.recvfrom(100) == (b"answer", tuple(bench.udp.address))
 
 
+@pytest.mark.requirement("3581-4-a")
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
 def test_a_wildcard_answers_from_the_address_that_was_asked(wildcard_bench: Bench, host: str) -> None:
     bench = wildcard_bench

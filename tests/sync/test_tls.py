@@ -46,6 +46,7 @@ def channels(tls: TlsFiles, *, mutual: bool = False, name: str = "localhost") ->
     return client, server
 
 
+@pytest.mark.requirement("7865-10-a", "7866-12.1-a", "7245-5-b")
 @pytest.mark.parametrize("mutual", [False, True])
 def test_text_goes_both_ways(tls: TlsFiles, mutual: bool) -> None:
     client, server = channels(tls, mutual=mutual)
@@ -94,12 +95,14 @@ def test_a_cut_connection_ends_the_text(tls: TlsFiles) -> None:
     assert server.receive(b"") == [b""]
 
 
+@pytest.mark.requirement("5922-7-a")
 def test_a_wrong_name_is_refused(tls: TlsFiles) -> None:
     client, server = channels(tls, name="recorder.example")
     with pytest.raises(TlsError, match="certificate refused"):
         exchange(client, server)
 
 
+@pytest.mark.requirement("3261-26-a")
 def test_an_unknown_authority_is_refused(tls: TlsFiles, tmp_path: Path) -> None:
     other = make_tls_files(tmp_path)
     server = TlsChannel(server_context(without_authorities(other)), server_side=True)
@@ -119,6 +122,7 @@ def test_verification_can_be_switched_off(tls: TlsFiles) -> None:
     assert client.established
 
 
+@pytest.mark.requirement("7865-10-a", "7866-12.1-a")
 def test_a_client_without_certificate_is_refused_where_one_is_demanded(tls: TlsFiles) -> None:
     server = TlsChannel(server_context(tls), server_side=True)
     client = TlsChannel(
@@ -130,6 +134,7 @@ def test_a_client_without_certificate_is_refused_where_one_is_demanded(tls: TlsF
     assert not server.established
 
 
+@pytest.mark.requirement("7866-12-a")
 def test_old_versions_are_refused(tls: TlsFiles) -> None:
     server = TlsChannel(server_context(without_authorities(tls)), server_side=True)
     context = client_context(verify=False)

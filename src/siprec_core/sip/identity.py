@@ -10,7 +10,7 @@ from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.dialog import Dialog, joined_session_id
 from siprec_core.sip.headers import Headers
-from siprec_core.sip.message import Response
+from siprec_core.sip.message import Request, Response
 from siprec_core.sip.reply import respond
 from siprec_core.sip.session_timer import DEFAULT_TIMERS, TimerPolicy
 from siprec_core.sip.transaction_layer import IncomingRequest
@@ -84,6 +84,26 @@ def sent_by(listening: Sequence[Listening], hop: Hop, default: Address) -> Addre
     return Address(family[0].address.host, hop.transport.default_port) if family else default
 
 
+def asks_for_sips(request: Request) -> bool:
+    """Tell whether the Contact of our answer "MUST be a SIPS URI" (RFC 3261 12.1.1).
+
+    So it is for a SIPS Request-URI, top Record-Route or, without a Record-Route, Contact.
+    """
+    try:
+        further = request.record_routes[:1] or request.contacts[:1]
+    except RemoteProtocolError:
+        further = []
+    return any(uri[:5].lower() == "sips:" for uri in (request.uri, *(address.uri for address in further)))
+
+
+def leads_to_sips(request: Request) -> bool:
+    """Tell whether our Contact in a request of ours "MUST contain a SIPS URI" (RFC 3261 8.1.1.8).
+
+    So it is for a SIPS Request-URI or top Route.
+    """
+    return any(uri[:5].lower() == "sips:" for uri in (request.uri, *(route.uri for route in request.routes[:1])))
+
+
 def next_hop(dialog: Dialog) -> Hop:
     """Tell where a request within the dialog goes: top route or remote target, when its host is an address.
 
@@ -134,7 +154,7 @@ def _within_dialog(config: EndpointConfig, incoming: IncomingRequest, status: in
     response = answer(config, incoming, status)
     for value in request.headers.get_all("Record-Route"):
         response.headers.add("Record-Route", value)
-    response.headers.add("Contact", contact(config, incoming.flow, secure=request.uri[:5].lower() == "sips:"))
+    response.headers.add("Contact", contact(config, incoming.flow, secure=asks_for_sips(request)))
     add_capabilities(config, response.headers, called=True)
     return response
 

@@ -9,7 +9,7 @@ from siprec_core.sip.authorisation import authorise, copy_credentials
 from siprec_core.sip.dialog import Dialog
 from siprec_core.sip.digest import Responder
 from siprec_core.sip.headers import Headers
-from siprec_core.sip.identity import EndpointConfig, contact, next_hop, sent_by, via
+from siprec_core.sip.identity import EndpointConfig, contact, leads_to_sips, next_hop, sent_by, via
 from siprec_core.sip.locate import FailoverList, HopFailure, is_large
 from siprec_core.sip.message import Request
 from siprec_core.sip.names import numeric_host
@@ -124,8 +124,8 @@ class RequestSender:
         if request.method in _TARGET_REFRESH:
             # RFC 3261 12.2.1.1: the Contact is a SIPS URI when the Request-URI is one. RFC 7866 6.1.1, 6.2: the feature
             # tag stands on that of every message that changes the dialog.
-            secure = request.uri[:5].lower() == "sips:"
-            request.headers.set("Contact", contact(self._config, Flow(hop.transport, local, hop.remote), secure=secure))
+            flow_to = Flow(hop.transport, local, hop.remote)
+            request.headers.set("Contact", contact(self._config, flow_to, secure=leads_to_sips(request)))
         request.headers.insert_first("Via", via(self._config, hop.transport, local, self._ids.branch()))
         outgoing = self._layer.start(request, hop, local=local, flow=flow, owner=owner, now=now)
         outgoing.places = places
@@ -153,6 +153,7 @@ class RequestSender:
         request = dialog.request("BYE")
         request.headers.add("Reason", str(reason))
         request.headers.add("User-Agent", self._config.product)
+        self._add_supported(request.headers)
         authorise(request, responder)
         return self.start_within(request, dialog, owner=owner, now=now)
 
@@ -196,6 +197,12 @@ class RequestSender:
         headers.add("Call-ID", invite.call_id)
         headers.add("CSeq", f"{invite.cseq.number} CANCEL")
         headers.add("Reason", str(reason))
+        self._add_supported(headers)
         request = Request("CANCEL", invite.uri, headers)
         self._layer.cancelled(call, now=now)
         return self._layer.start(request, call.hop, local=call.local, flow=call.flow, owner=call.owner, now=now)
+
+    def _add_supported(self, headers: Headers) -> None:
+        # RFC 4028 7.1: Supported with "timer" stands "in each request (except ACK)".
+        if self._config.supported:
+            headers.add("Supported", ", ".join(self._config.supported))

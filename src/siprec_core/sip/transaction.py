@@ -5,6 +5,7 @@ figures mean by drawing no arrow. Actions are names of methods, so that a table 
 Timers are deadlines in the machine; the transaction layer arms one queue for all of them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -25,6 +26,8 @@ TRYING_DELAY = 0.2
 """After this many seconds without a response of the user an INVITE is answered 100 (RFC 3261 17.2.1)."""
 LATE_TRYING_DELAY = 3.5
 """The same for other requests: when a client's Timer E has grown to T2, and no earlier (RFC 4320 4.1)."""
+_TIMESTAMP = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
+"""A Timestamp without a delay (RFC 3261 section 25.1)."""
 
 
 class State(Enum):
@@ -189,11 +192,12 @@ class ServerTransaction(Transaction):
 
     DELAY: ClassVar[float] = TRYING_DELAY
 
-    __slots__ = ("_trying",)
+    __slots__ = ("_received_at", "_trying")
 
     def __init__(self, request: Request, trying: Response, *, reliable: bool, now: float) -> None:
         """`trying` is the 100 to send when the user says nothing for `DELAY` seconds."""
         super().__init__(request, reliable=reliable, now=now)
+        self._received_at = now
         self._trying = trying
         self._arm(Input.TIMER_TRYING, self.DELAY)
 
@@ -218,6 +222,10 @@ class ServerTransaction(Transaction):
         self._timers.pop(Input.TIMER_TRYING, None)
 
     def _send_trying(self) -> None:
+        stamp = self._trying.headers.get("Timestamp")
+        if stamp is not None and _TIMESTAMP.fullmatch(stamp) is not None:
+            # RFC 3261 8.2.6.1: the seconds from receipt to response are "added" to the Timestamp that is copied.
+            self._trying.headers.set("Timestamp", f"{stamp} {self._now - self._received_at:.3f}")
         self._keep(self._trying)
         self._send()
 

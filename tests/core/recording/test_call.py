@@ -41,6 +41,7 @@ def test_each_stream_is_sent_by_one_participant_and_heard_by_the_others() -> Non
     assert sends == [([first], [second]), ([second], [first])]
 
 
+@pytest.mark.requirement("7865-6.3-e")
 def test_people_have_their_address_and_name() -> None:
     told = document(ANN, BOB)
     assert [list(person.aors) for person in told.participants] == [["sip:ann@example.com"], ["sip:bob@example.com"]]
@@ -70,6 +71,7 @@ def test_what_is_written_is_read_back_without_complaint(streams: list[StreamSpec
     assert len(parsed.document.participants) == len(streams)
 
 
+@pytest.mark.requirement("7866-6.1.1-e")
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [

@@ -27,6 +27,7 @@ def contact_marks(contact: str | None) -> tuple[bool, bool]:
     return found.feature_tag, found.standard_tag
 
 
+@pytest.mark.requirement("3840-9-a")
 @pytest.mark.parametrize(
     "contact",
     [
@@ -59,6 +60,7 @@ def test_the_feature_tag_in_the_spellings_of_the_field(contact: str) -> None:
     assert contact_marks(contact) == (True, False)
 
 
+@pytest.mark.requirement("3840-9-a")
 @pytest.mark.parametrize(
     "contact",
     [
@@ -116,6 +118,7 @@ def test_the_metadata_part(kind: str, expected: bool, alone: bool) -> None:
     assert marks(data).metadata is expected
 
 
+@pytest.mark.requirement("7866-6.2-a")
 @pytest.mark.parametrize("require", [None, "siprec"])
 @pytest.mark.parametrize("metadata", [None, METADATA])
 @pytest.mark.parametrize("contact", [PLAIN, "<sip:a@192.0.2.2>;src", "<sip:a@192.0.2.2>;+sip.src"])
@@ -138,6 +141,7 @@ def test_what_a_recording_server_sends_is_no_session_for_another_one() -> None:
     assert not marks(invite(contact='<sip:a@b>;+sip.srs="FALSE"')).server_tag
 
 
+@pytest.mark.requirement("3261-8.2.4-a", "7866-6.1.1-f")
 def test_the_refusal_tells_what_is_missing() -> None:
     refusal = refuse_unmarked(seen(""), strict=False)
     assert refusal is not None

@@ -243,6 +243,7 @@ def test_a_second_part_of_a_kind_is_left_with_a_finding() -> None:
 
 
 @pytest.mark.requirement("5621-8-a")
+@pytest.mark.requirement("3261-8.2.3-a")
 @pytest.mark.parametrize(
     ("parts", "tolerant", "strict"),
     [
@@ -267,6 +268,7 @@ def test_an_unknown_required_part_is_a_finding() -> None:
     assert "body-unknown-part" not in codes(understood(with_parts(SDP, GTD)))
 
 
+@pytest.mark.requirement("3261-8.2.3-a")
 @pytest.mark.parametrize(("encoding", "expected"), [("gzip", 415), ("identity", None), ("Identity", None)])
 def test_an_encoded_body_is_415(encoding: str, expected: int | None) -> None:
     data = request("INVITE", body=OFFER, content_type="application/sdp", extra=[f"Content-Encoding: {encoding}"])

@@ -57,9 +57,9 @@ def test_connections_over_the_limit_of_a_source_are_closed() -> None:
     assert len(pair.server.sent) == 1
 
 
+@pytest.mark.requirement("3261-8.2.1-a")
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH", "MESSAGE", "REGISTER"])
 def test_methods_of_others_are_405_with_allow(method: str) -> None:
-    """3261-8.2.1-a."""
     pair = Pair()
     pair.inject(request(method))
     assert status(pair.server.sent[-1]) == 405
@@ -67,8 +67,9 @@ def test_methods_of_others_are_405_with_allow(method: str) -> None:
     assert "PRACK" in field(pair.server.sent[-1], "Allow")
 
 
+@pytest.mark.requirement("4475-3.3-a")
 def test_max_forwards_0_is_taken_by_an_endpoint() -> None:
-    """4475-3.3-a: only proxies answer 483."""
+    """Only proxies answer 483."""
     pair = Pair()
     pair.inject(invite().replace(b"Max-Forwards: 70", b"Max-Forwards: 0"))
     assert status(pair.server.sent[-1]) == 200
@@ -81,8 +82,8 @@ def test_an_encrypted_body_is_493() -> None:
     assert status(pair.server.sent[-1]) == 493
 
 
+@pytest.mark.requirement("4028-7-a", "3311-4-a")
 def test_what_is_supported_is_told() -> None:
-    """4028-7-a, 3311-4-a."""
     pair = Pair()
     pair.call("1")
     pair.run(1.0)

@@ -58,6 +58,7 @@ def test_a_rejected_call_is_over_when_its_ack_is_there(agent: Agent) -> None:
     assert not agent.of(AckReceived), "the ACK to an error belongs to its transaction"
 
 
+@pytest.mark.requirement("3261-8.2-a", "3261-12.2.2-a", "3261-15.1.2-a", "3261-20-a")
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -94,6 +95,7 @@ def test_acks_that_belong_to_nothing_are_never_answered(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-8.2.2-c")
 def test_a_merged_request_is_482_while_the_first_is_there(agent: Agent) -> None:
     agent.invited(invite(branch="z9hG4bK1"))
     assert statuses(agent.receive(invite(branch="z9hG4bK2"))) == [482]
@@ -221,6 +223,7 @@ def test_without_a_session_identifier_of_the_peer_we_send_none(agent: Agent) -> 
 # CANCEL (RFC 3261 9.2)
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_before_the_answer_is_200_and_487(agent: Agent) -> None:
     usage = agent.invited(invite(branch="z9hG4bK1"))
     answers = agent.receive(request("CANCEL", branch="z9hG4bK1", contact=None))
@@ -234,6 +237,7 @@ def test_a_cancel_before_the_answer_is_200_and_487(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_after_the_answer_changes_nothing(agent: Agent) -> None:
     usage = agent.invited(invite(branch="z9hG4bK1"))
     agent.accept(usage)
@@ -241,6 +245,7 @@ def test_a_cancel_after_the_answer_changes_nothing(agent: Agent) -> None:
     assert not agent.of(CallEnded)
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_after_the_end_is_still_200(agent: Agent) -> None:
     usage = agent.invited(invite(branch="z9hG4bK1"))
     agent.endpoint.reject(usage, Refusal(486), now=0.0)
@@ -287,12 +292,14 @@ def test_an_offer_is_answered_when_the_owner_says_so(agent: Agent) -> None:
         agent.answer_offer(usage)
 
 
-def test_a_second_offer_before_the_first_answer_is_500_with_a_random_wait(agent: Agent) -> None:
+@pytest.mark.requirement("3261-14.2-a", "3311-5.2-a")
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_second_offer_before_the_first_answer_is_500_with_a_random_wait(agent: Agent, method: str) -> None:
     _, ours = agent.established()
     usage = agent.offered(ours)
     waits = []
     for number in range(3, 40):
-        (refused,) = agent.receive(invite(method="UPDATE", cseq=number, to_tag=ours))
+        (refused,) = agent.receive(invite(method=method, cseq=number, to_tag=ours))
         assert status(refused) == 500
         waits.append(int(field(refused, "Retry-After")))
     assert all(0 <= wait <= 10 for wait in waits)
@@ -307,6 +314,7 @@ def test_an_offer_before_the_ack_is_taken(agent: Agent) -> None:
     assert agent.run(60.0) == [], "one ACK shows that the call stands"
 
 
+@pytest.mark.requirement("6141-a", "3261-14.2-b")
 def test_a_refused_offer_leaves_the_call_and_its_target(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(invite(cseq=2, to_tag=ours, contact="<sip:new@192.0.2.9>", branch="z9hG4bK2"))
@@ -319,6 +327,7 @@ def test_a_refused_offer_leaves_the_call_and_its_target(agent: Agent) -> None:
     assert agent.hang_up(usage)[0].startswith(b"BYE sip:src@192.0.2.2:5070 ")
 
 
+@pytest.mark.requirement("3261-12.2.2-c", "3311-5.2-b", "6141-a")
 def test_an_answered_offer_moves_the_target(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(invite(method="UPDATE", cseq=2, to_tag=ours, contact="<sip:new@192.0.2.9>"))
@@ -327,12 +336,14 @@ def test_an_answered_offer_moves_the_target(agent: Agent) -> None:
     assert agent.hang_up(usage)[0].startswith(b"BYE sip:new@192.0.2.9 ")
 
 
+@pytest.mark.requirement("3261-8.2.2-a")
 def test_a_broken_contact_in_an_offer_is_passed_over(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(invite(cseq=2, to_tag=ours, contact="<sip:a b@192.0.2.2>"))
     assert status(agent.answer_offer(agent.of(OfferReceived)[-1].usage)) == 200
 
 
+@pytest.mark.requirement("3261-12.2.2-b")
 def test_a_lower_sequence_number_is_500_and_a_gap_is_fine(agent: Agent) -> None:
     _, ours = agent.established()
     agent.answer_offer(agent.offered(ours, cseq=10))
@@ -365,6 +376,7 @@ def test_acks_with_another_number_are_told(agent: Agent) -> None:
 # BYE (RFC 3261 15.1.2)
 
 
+@pytest.mark.requirement("3261-15.1.2-a")
 def test_a_bye_ends_the_call_with_its_body(agent: Agent) -> None:
     usage, ours = agent.established()
     bye = request("BYE", cseq=2, to_tag=ours, body="x", content_type="text/plain")
@@ -380,6 +392,7 @@ def test_a_bye_ends_the_call_with_its_body(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-15.1.2-a")
 def test_a_bye_answers_what_still_waits_with_487(agent: Agent) -> None:
     _, ours = agent.established()
     usage = agent.offered(ours)
@@ -423,6 +436,7 @@ def test_offers_after_our_bye_are_481(agent: Agent) -> None:
     assert statuses(agent.receive(invite(method="UPDATE", cseq=2, to_tag=ours))) == [481]
 
 
+@pytest.mark.requirement("3261-13.3.1-d")
 def test_a_lost_ack_ends_the_call_by_bye(agent: Agent) -> None:
     usage = agent.invited()
     agent.accept(usage)
@@ -437,6 +451,7 @@ def test_a_lost_ack_ends_the_call_by_bye(agent: Agent) -> None:
 # OPTIONS (RFC 3261 11)
 
 
+@pytest.mark.requirement("3261-11-a", "3840-9-a")
 def test_options_are_answered_as_the_owner_says(agent: Agent) -> None:
     agent.receive(request("OPTIONS"))
     (asked,) = agent.of(OptionsReceived)
@@ -453,12 +468,21 @@ def test_options_are_answered_as_the_owner_says(agent: Agent) -> None:
     assert len(agent.sent) == 1
 
 
+@pytest.mark.requirement("3261-11-a")
 def test_options_within_a_dialog_keep_its_tag(agent: Agent) -> None:
     _, ours = agent.established()
     agent.receive(request("OPTIONS", cseq=2, to_tag=ours))
     agent.endpoint.answer_options(agent.of(OptionsReceived)[0].request_id, Refusal(486), now=0.0)
     agent.drain()
     assert (status(agent.sent[-1]), tag(agent.sent[-1])) == (486, ours)
+
+
+@pytest.mark.requirement("4320-4.1-a", "4320-4.2-a")
+def test_options_that_nobody_answers_get_a_100_and_never_408(agent: Agent) -> None:
+    agent.receive(request("OPTIONS"))
+    assert statuses(agent.run(3.4)) == []
+    assert statuses(agent.run(0.2)) == [100]
+    assert statuses(agent.run(1_000.0)) == []
 
 
 # paths
@@ -485,6 +509,7 @@ def test_unknown_usages_are_errors_of_the_owner(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("4475-3.4-a")
 def test_peers_of_rfc_2543_without_tags_and_cookies_can_call(agent: Agent) -> None:
     def old(data: bytes) -> bytes:
         lines = [line for line in data.split(b"\r\n") if not line.startswith(b"Max-Forwards")]

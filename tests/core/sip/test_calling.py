@@ -28,6 +28,7 @@ def methods(messages: list[bytes]) -> list[bytes]:
     return [message.split(b" ")[0] for message in messages]
 
 
+@pytest.mark.requirement("3261-8.1.1-a", "3261-8.1.1-d", "3311-4-a")
 def test_an_invite_has_all_that_a_request_needs(agent: Agent) -> None:
     agent.call()
     (invite,) = agent.sent
@@ -40,6 +41,7 @@ def test_an_invite_has_all_that_a_request_needs(agent: Agent) -> None:
     assert "tag=" not in field(invite, "To")
 
 
+@pytest.mark.requirement("3261-8.1.1-f")
 def test_a_sips_uri_gets_a_sips_contact(agent: Agent) -> None:
     agent.call(Hop(Transport.TLS, REMOTE), uri="sips:recorder@192.0.2.2")
     (opened,) = agent.of(OpenFlow)
@@ -48,6 +50,7 @@ def test_a_sips_uri_gets_a_sips_contact(agent: Agent) -> None:
     assert field(agent.sent[0], "Contact").startswith("<sips:")
 
 
+@pytest.mark.requirement("3261-13.2.2-a", "3261-8.1.1-e")
 def test_an_answer_is_acknowledged_with_a_branch_of_its_own(agent: Agent) -> None:
     usage = agent.call()
     (invite,) = agent.sent
@@ -60,6 +63,7 @@ def test_an_answer_is_acknowledged_with_a_branch_of_its_own(agent: Agent) -> Non
     assert (answered.usage, answered.response.status) == (usage, 200)
 
 
+@pytest.mark.requirement("3261-13.2.2-a", "3261-13.2.1-a")
 def test_a_2xx_that_comes_again_gets_the_same_ack(agent: Agent) -> None:
     agent.call()
     ok = response_to(agent.sent[0], 200)
@@ -68,13 +72,16 @@ def test_a_2xx_that_comes_again_gets_the_same_ack(agent: Agent) -> None:
     assert len(agent.of(CallAnswered)) == 1
 
 
-def test_progress_is_told_and_stops_the_repetition(agent: Agent) -> None:
+@pytest.mark.requirement("3261-17.1.1-a", "3261-8.1.3-a")
+@pytest.mark.parametrize("code", [180, 183, 199])
+def test_progress_is_told_and_stops_the_repetition(agent: Agent, code: int) -> None:
     usage = agent.call()
-    agent.receive(response_to(agent.sent[0], 180))
-    assert [(event.usage, event.response.status) for event in agent.of(CallProgressed)] == [(usage, 180)]
+    agent.receive(response_to(agent.sent[0], code))
+    assert [(event.usage, event.response.status) for event in agent.of(CallProgressed)] == [(usage, code)]
     assert agent.run(100.0) == []
 
 
+@pytest.mark.requirement("3261-8.1.3-a", "3261-21-a")
 @pytest.mark.parametrize("code", [302, 404, 420, 486, 503, 603, 699])
 def test_every_error_refuses_the_call(agent: Agent, code: int) -> None:
     usage = agent.call()
@@ -87,6 +94,7 @@ def test_every_error_refuses_the_call(agent: Agent, code: int) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-8.1.3-a")
 def test_silence_is_408(agent: Agent) -> None:
     agent.call()
     agent.run(31.9)
@@ -96,6 +104,7 @@ def test_silence_is_408(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-8.1.3-a")
 def test_a_broken_path_is_503(agent: Agent) -> None:
     agent.call(Hop(Transport.TCP, REMOTE))
     (opened,) = agent.of(OpenFlow)
@@ -169,6 +178,7 @@ def test_a_cancel_and_a_bye_say_why(agent: Agent) -> None:
 # hanging up
 
 
+@pytest.mark.requirement("3261-9.1-a")
 def test_hanging_up_waits_for_a_1xx_before_the_cancel(agent: Agent) -> None:
     usage = agent.call()
     (invite,) = agent.sent
@@ -194,6 +204,7 @@ def test_hanging_up_after_progress_cancels_at_once(agent: Agent) -> None:
     assert agent.hang_up(usage) == []
 
 
+@pytest.mark.requirement("3261-9.1-a")
 @pytest.mark.parametrize("progress", [False, True])
 def test_a_2xx_that_crosses_the_cancel_is_acknowledged_and_ended(agent: Agent, progress: bool) -> None:
     usage = agent.call()
@@ -223,6 +234,7 @@ def test_a_cancel_that_nobody_hears_ends_the_call_after_64_t1(agent: Agent) -> N
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-15-a")
 @pytest.mark.parametrize("code", [200, 481, 408, 500])
 def test_any_answer_to_our_bye_is_the_end(agent: Agent, code: int) -> None:
     usage = agent.call()
@@ -235,6 +247,7 @@ def test_any_answer_to_our_bye_is_the_end(agent: Agent, code: int) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-15-a")
 def test_a_bye_without_answer_is_given_up(agent: Agent) -> None:
     usage = agent.call()
     agent.receive(response_to(agent.sent[0], 200))
@@ -259,6 +272,7 @@ def test_the_called_side_ends_the_call(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-13.2.2-b")
 def test_another_fork_is_acknowledged_and_ended_and_the_first_is_kept(agent: Agent) -> None:
     usage = agent.call()
     invite = agent.sent[0]
@@ -274,6 +288,7 @@ def test_another_fork_is_acknowledged_and_ended_and_the_first_is_kept(agent: Age
     assert field(bye, "To").endswith(";tag=one")
 
 
+@pytest.mark.requirement("3261-13.2.2-a", "3261-12.2.1-a")
 def test_the_route_set_of_the_answer_is_followed(agent: Agent) -> None:
     usage = agent.call()
     routes = ["Record-Route: <sip:192.0.2.50:5066;lr>", "Record-Route: <sip:192.0.2.60;lr>"]

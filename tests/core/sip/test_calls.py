@@ -40,6 +40,7 @@ def test_early_calls_are_those_without_an_answer(agent: Agent) -> None:
     assert (len(table), table.early) == (1, 0)
 
 
+@pytest.mark.requirement("3261-18-b")
 def test_a_connection_with_a_dialog_may_idle_and_one_without_may_not(agent: Agent) -> None:
     agent.endpoint.flow_opened(TCP, now=0.0)
     _, ours = agent.established(invite(transport="TCP"), TCP)
@@ -61,6 +62,7 @@ def test_a_dialog_that_moves_lets_its_old_connection_go(agent: Agent) -> None:
     assert agent.endpoint._transport.is_open(other)
 
 
+@pytest.mark.requirement("3261-18-b", "5923-8-a")
 def test_a_call_outlives_its_connection_and_calls_back(agent: Agent) -> None:
     agent.endpoint.flow_opened(TCP, now=0.0)
     usage, _ = agent.established(invite(transport="TCP"), TCP)

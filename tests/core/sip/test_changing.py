@@ -40,8 +40,8 @@ def answer(agent: Agent, sent: bytes, code: int, *extra: str, sdp: str = "") -> 
     )
 
 
+@pytest.mark.requirement("3261-12.2.1-a", "3261-12.2.1-b", "3261-13.2.2-a", "7866-6.2-b")
 def test_a_re_invite_is_answered_and_acknowledged_each_time(agent: Agent) -> None:
-    """3261-12.2.1-a, 3261-12.2.1-b, 3261-13.2.2-a, 7866-6.2-b."""
     usage, _ = agent.established()
     sent = change(agent, usage)
     assert sent.startswith(b"INVITE sip:src@192.0.2.2:5070 SIP/2.0")
@@ -56,8 +56,8 @@ def test_a_re_invite_is_answered_and_acknowledged_each_time(agent: Agent) -> Non
     assert len(agent.hang_up(usage)) == 1
 
 
+@pytest.mark.requirement("3261-14.1-a", "3261-14.1-b")
 def test_an_update_needs_no_ack_and_one_change_waits_for_the_other(agent: Agent) -> None:
-    """3261-14.1-a, 3311-5.2-a."""
     usage, _ = agent.established(invite(extra=[UPDATE_ALLOWED]))
     assert agent.endpoint.allows(usage, "UPDATE")
     assert agent.endpoint.stands(usage)
@@ -85,8 +85,9 @@ def test_only_calls_that_stand_can_be_changed_and_not_without_bound(agent: Agent
         change(agent, usage)
 
 
+@pytest.mark.requirement("3261-14.1-c", "3261-14.2-a", "3311-5.2-a", "7866-7.2-f")
 def test_glare_is_491_both_ways_and_tried_once_more(agent: Agent) -> None:
-    """3261-14.1-c, 3261-14.2-a, 7866-7.2-f: we are called, so we wait 0 to 2 s."""
+    """We are called, so we wait 0 to 2 s."""
     usage, ours = agent.established()
     sent = change(agent, usage)
     (refusal,) = agent.receive(invite(cseq=2, to_tag=ours))
@@ -100,6 +101,7 @@ def test_glare_is_491_both_ways_and_tried_once_more(agent: Agent) -> None:
     assert [each.status for each in agent.of(ChangeRefused)] == [491]
 
 
+@pytest.mark.requirement("3261-14.1-c")
 def test_the_caller_waits_longer(agent: Agent) -> None:
     usage = agent.call()
     agent.receive(response_to(agent.sent[0], 200))
@@ -109,14 +111,15 @@ def test_the_caller_waits_longer(agent: Agent) -> None:
     assert [each for each in agent.run(2.0) if each.startswith(b"INVITE")]
 
 
+@pytest.mark.requirement("3311-5.2-b")
 def test_an_update_without_offer_passes_an_offer_of_ours(agent: Agent) -> None:
-    """3311-5.2-b."""
     usage, ours = agent.established()
     change(agent, usage)
     agent.receive(invite(method="UPDATE", offer=None, cseq=2, to_tag=ours))
     assert len(agent.of(OfferReceived)) == 1
 
 
+@pytest.mark.requirement("3261-14.1-a")
 def test_the_peers_offer_replaces_one_of_ours_that_waits(agent: Agent) -> None:
     usage, ours = agent.established()
     offered = agent.offered(ours)
@@ -126,9 +129,22 @@ def test_the_peers_offer_replaces_one_of_ours_that_waits(agent: Agent) -> None:
     assert (refused.status, refused.request) == (491, None)
 
 
+@pytest.mark.requirement("6141-a")
+def test_what_an_update_changed_outlives_the_re_invite_that_failed_around_it(agent: Agent) -> None:
+    usage, ours = agent.established()
+    sent = change(agent, usage)
+    agent.receive(invite(method="UPDATE", offer=None, cseq=2, to_tag=ours, contact="<sip:moved@192.0.2.9>"))
+    agent.endpoint.answer_offer(usage, body=b"", content_type="", now=agent.now)
+    agent.drain()
+    answer(agent, sent, 488)
+    assert [event.status for event in agent.of(ChangeRefused)] == [488]
+    (bye,) = agent.hang_up(usage)
+    assert bye.startswith(b"BYE sip:moved@192.0.2.9 "), "neither rolled back nor moved by the failure"
+
+
+@pytest.mark.requirement("3261-12.2.1-c")
 @pytest.mark.parametrize(("code", "reason"), [(481, "peer-gone"), (408, "peer-gone")])
 def test_a_peer_that_has_left_ends_the_call(agent: Agent, code: int, reason: str) -> None:
-    """3261-12.2.1-c, 5057-a."""
     usage, _ = agent.established()
     sent = change(agent, usage)
     replies = answer(agent, sent, code)
@@ -139,6 +155,7 @@ def test_a_peer_that_has_left_ends_the_call(agent: Agent, code: int, reason: str
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-12.2.1-c")
 def test_silence_ends_the_call_too(agent: Agent) -> None:
     usage, _ = agent.established(invite(extra=[UPDATE_ALLOWED]))
     change(agent, usage, description="", method=None)
@@ -147,6 +164,7 @@ def test_silence_ends_the_call_too(agent: Agent) -> None:
     assert agent.empty()
 
 
+@pytest.mark.requirement("3261-14.1-b", "3261-21-a")
 @pytest.mark.parametrize("code", [400, 403, 415, 488, 500, 501, 503, 600])
 def test_other_failures_leave_the_call(agent: Agent, code: int) -> None:
     usage, _ = agent.established()
@@ -155,6 +173,7 @@ def test_other_failures_leave_the_call(agent: Agent, code: int) -> None:
     assert not agent.of(CallEnded)
 
 
+@pytest.mark.requirement("3261-21-a")
 def test_500_with_retry_after_is_tried_again(agent: Agent) -> None:
     usage, _ = agent.established()
     answer(agent, change(agent, usage), 500, "Retry-After: 3 (busy)")
@@ -162,8 +181,8 @@ def test_500_with_retry_after_is_tried_again(agent: Agent) -> None:
     assert [each for each in agent.run(0.2) if each.startswith(b"INVITE")]
 
 
+@pytest.mark.requirement("4028-9-a", "4028-10-a")
 def test_the_peers_refresh_keeps_the_call_and_its_silence_ends_it(agent: Agent) -> None:
-    """4028-9-a, 4028-10-a."""
     data = invite(extra=["Supported: timer", "Session-Expires: 90;refresher=uac"])
     usage, ours = agent.established(data)
     final = next(each for each in agent.sent if each.startswith(b"SIP/2.0 200"))
@@ -182,6 +201,7 @@ def test_the_peers_refresh_keeps_the_call_and_its_silence_ends_it(agent: Agent) 
     assert agent.sent[-1].startswith(b"BYE ")
 
 
+@pytest.mark.requirement("4028-10-a")
 def test_we_refresh_by_update_where_it_is_allowed(agent: Agent) -> None:
     usage, _ = agent.established(invite(extra=TIMED))
     (refresh,) = agent.run(300.0)
@@ -195,6 +215,7 @@ def test_we_refresh_by_update_where_it_is_allowed(agent: Agent) -> None:
     assert len(agent.hang_up(usage)) == 1
 
 
+@pytest.mark.requirement("4028-10-a")
 def test_we_refresh_by_re_invite_with_the_same_description_elsewhere(agent: Agent) -> None:
     agent.established(invite(extra=["Supported: timer", "Session-Expires: 600;refresher=uas"]))
     (refresh,) = agent.run(300.0)
@@ -226,14 +247,14 @@ def test_refreshes_that_fail_end_the_call_in_time(agent: Agent) -> None:
     assert [event.reason for event in agent.of(CallEnded)] == ["session-timer"]
 
 
+@pytest.mark.requirement("4028-9-a")
 def test_intervals_below_ours_are_422(agent: Agent) -> None:
-    """4028-9-a."""
     (refusal,) = agent.receive(invite(extra=["Supported: timer", "Session-Expires: 30"]))
     assert (status(refusal), field(refusal, "Min-SE")) == (422, "90")
 
 
+@pytest.mark.requirement("6086-4-a")
 def test_info_within_a_call(agent: Agent) -> None:
-    """6086-4-a."""
     _, ours = agent.established()
     taken = request("INFO", cseq=2, to_tag=ours, body="Signal=5", content_type="application/dtmf-relay")
     assert status(agent.receive(taken)[0]) == 200
@@ -246,8 +267,9 @@ def test_info_within_a_call(agent: Agent) -> None:
     assert len(agent.of(InfoReceived)) == 1
 
 
+@pytest.mark.requirement("3262-3-b")
 def test_prack_matches_nothing(agent: Agent) -> None:
-    """3262-3-b: no reliable 1xx was sent."""
+    """No reliable 1xx was sent."""
     _, ours = agent.established(invite(extra=["Supported: 100rel"]))
     assert status(agent.receive(request("PRACK", cseq=2, to_tag=ours, extra=["RAck: 1 1 INVITE"]))[0]) == 481
 

@@ -25,6 +25,7 @@ def calling(data: bytes, response: bytes) -> Dialog:
     return Dialog.for_uac(read(data), read_response(response), flow=FLOW, sent_by=FLOW.local)
 
 
+@pytest.mark.requirement("3261-12.1.1-b")
 def test_called_side_takes_the_route_set_in_order() -> None:
     dialog = called(request("INVITE", extra=routes(*LOOSE), cseq=7))
     assert dialog.route_set == tuple(LOOSE)
@@ -34,6 +35,7 @@ def test_called_side_takes_the_route_set_in_order() -> None:
     assert (dialog.local.tag, dialog.remote.tag) == ("mine", "abc")
 
 
+@pytest.mark.requirement("3261-12.1.1-b")
 def test_calling_side_takes_it_reversed() -> None:
     data = request("INVITE", cseq=7)
     dialog = calling(data, response_to(data, 200, extra=routes(*LOOSE)))
@@ -57,6 +59,7 @@ def test_the_two_sides_of_one_call_agree() -> None:
     assert DialogId(bye.call_id, bye.to.tag or "", bye.from_.tag or "") == ours.id
 
 
+@pytest.mark.requirement("3261-12.2.1-a")
 def test_a_request_within_the_dialog() -> None:
     dialog = called(request("INVITE", extra=routes(*LOOSE)))
     bye = dialog.request("BYE")
@@ -67,6 +70,7 @@ def test_a_request_within_the_dialog() -> None:
     assert str(dialog.request("OPTIONS").cseq) == "2 OPTIONS"
 
 
+@pytest.mark.requirement("3261-13.2.2-a")
 def test_an_ack_repeats_the_number_of_its_invite() -> None:
     data = request("INVITE", cseq=7)
     dialog = calling(data, response_to(data, 200))
@@ -74,6 +78,7 @@ def test_an_ack_repeats_the_number_of_its_invite() -> None:
     assert str(dialog.request("BYE").cseq) == "8 BYE"
 
 
+@pytest.mark.requirement("3261-12.2.1-a")
 def test_a_strict_router_gets_itself_as_the_request_uri() -> None:
     dialog = called(request("INVITE", extra=routes("<sip:strict.example.com>", "<sip:p2.example.com;lr>")))
     bye = dialog.request("BYE")
@@ -88,6 +93,7 @@ def test_without_routes_the_target_is_the_next_hop() -> None:
     assert "Route" not in dialog.request("BYE").headers
 
 
+@pytest.mark.requirement("3261-12.1.1-b")
 def test_a_missing_tag_is_a_null_tag() -> None:
     dialog = called(request("INVITE").replace(b";tag=abc", b""))
     assert dialog.remote_tag == ""
@@ -103,6 +109,7 @@ def test_without_a_usable_contact_there_is_no_dialog(contact: str | None) -> Non
         calling(data, response_to(data, 200, contact=contact))
 
 
+@pytest.mark.requirement("3261-12.2.1-b", "3261-12.2.2-c")
 def test_a_target_refresh_takes_the_contact() -> None:
     dialog = called(request("INVITE"))
     dialog.refresh_target(read(request("UPDATE", contact="<sip:new@192.0.2.9>")))
@@ -116,6 +123,7 @@ def test_a_target_refresh_without_one_usable_contact_changes_nothing(contact: st
     assert dialog.remote_target == "sip:src@192.0.2.2:5070"
 
 
+@pytest.mark.requirement("3261-12.2.2-b")
 @given(st.integers(0, 2**31 - 1), st.lists(st.integers(0, 2**31 - 1), max_size=10))
 def test_sequence_numbers_never_fall_and_may_have_gaps(first: int, numbers: list[int]) -> None:
     dialog = called(request("INVITE", cseq=first))

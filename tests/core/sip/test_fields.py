@@ -27,6 +27,7 @@ def test_via() -> None:
     assert via.with_parameter("rport", "70000").rport is None
 
 
+@pytest.mark.requirement("3261-25-a")
 @pytest.mark.parametrize(
     ("text", "wire"),
     [
@@ -43,6 +44,7 @@ def test_odd_vias_are_written_cleanly(text: str, wire: str) -> None:
     assert Via.parse(wire) == via
 
 
+@pytest.mark.requirement("3261-25-a")
 def test_received_loses_brackets() -> None:
     assert Via.parse("SIP/2.0/UDP a;received=[2001:db8::9]").received == "2001:db8::9"
     assert Via.parse("SIP/2.0/UDP a;received=2001:db8::9").received == "2001:db8::9"
@@ -65,6 +67,7 @@ def test_vias_round_trip(transport: str, host: str, port: int | None, values: Pa
     assert Via.parse(str(via)) == via
 
 
+@pytest.mark.requirement("3261-20-a", "3261-25-a")
 @pytest.mark.parametrize(
     ("text", "name", "uri", "tag"),
     [
@@ -114,6 +117,7 @@ def test_tolerated_addresses(text: str, wire: str, code: str) -> None:
     assert all(found.where == "To" for found in findings)
 
 
+@pytest.mark.requirement("3261-20-a")
 @pytest.mark.parametrize(
     "text",
     [
@@ -145,6 +149,7 @@ def test_address_views() -> None:
         NameAddr.parse("<tel:+1>").sip_uri()
 
 
+@pytest.mark.requirement("3261-20-a")
 @given(st.none() | quotable, hosts, parameters())
 def test_addresses_round_trip(name: str | None, host: str, values: Parameters) -> None:
     address = NameAddr(name, f"sip:a@[{host}]" if ":" in host else f"sip:a@{host}", values)
@@ -189,6 +194,7 @@ def test_malformed_cseqs(text: str) -> None:
         CSeq.parse(text)
 
 
+@pytest.mark.requirement("2045-5-a")
 @pytest.mark.parametrize(
     ("text", "media_type", "boundary"),
     [

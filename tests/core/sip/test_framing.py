@@ -74,6 +74,7 @@ STREAMS = [
 ]
 
 
+@pytest.mark.requirement("3261-7.5-a", "3261-18.3-b")
 @given(st.data(), st.sampled_from(STREAMS))
 def test_any_cut_gives_the_same_events(data: st.DataObject, stream: bytes) -> None:
     assert run(data.draw(cuts(stream))) == run([stream])
@@ -101,6 +102,7 @@ def test_pipelined_messages() -> None:
     assert framer.buffered_size == 0
 
 
+@pytest.mark.requirement("3261-7.5-a")
 def test_keep_alives() -> None:
     assert run([b"\r\n\r\n"]) == [KeepAlive.PING]
     assert run([b"\r\n", b"\r\n", b"\r\n\r\n"]) == [KeepAlive.PING, KeepAlive.PING]
@@ -125,6 +127,7 @@ def test_a_malformed_message_with_a_length_is_survived() -> None:
     assert events[1] == run([message()])[0]
 
 
+@pytest.mark.requirement("3261-18.3-b")
 @pytest.mark.parametrize(("length", "fatal"), [("101", False), ("200", False), ("201", True), ("10000000000", True)])
 def test_bodies_that_are_too_large(length: str, fatal: bool) -> None:
     framer = MessageFramer(SMALL)
@@ -142,6 +145,7 @@ def test_bodies_that_are_too_large(length: str, fatal: bool) -> None:
         assert framer.arrived_size == 0
 
 
+@pytest.mark.requirement("3261-18.3-b")
 @pytest.mark.parametrize("length", ["", "-1", "ten", "1, 1"])
 def test_lost_framing_closes(length: str) -> None:
     framer = MessageFramer(SMALL)
@@ -158,6 +162,7 @@ def test_lost_framing_closes(length: str) -> None:
     assert not framer.mid_message
 
 
+@pytest.mark.requirement("3261-18.3-b")
 def test_a_header_without_end_closes_at_the_limit() -> None:
     framer = MessageFramer(SMALL)
     framer.receive(message()[:-2] + b"X: " + b"y" * 600)

@@ -26,6 +26,7 @@ def test_no_tokens(text: str) -> None:
     assert not is_token(text)
 
 
+@pytest.mark.requirement("3261-25-a")
 @given(quotable)
 def test_unquote_undoes_quote(text: str) -> None:
     quoted = quote(text)
@@ -42,6 +43,7 @@ def test_quote_never_leaves_a_bare_nul() -> None:
     assert quote("a\x00b") == '"a\\\x00b"'
 
 
+@pytest.mark.requirement("3261-7.3.1-b")
 @pytest.mark.parametrize(
     ("text", "entries"),
     [
@@ -67,6 +69,7 @@ def test_split_list_loses_only_commas_and_blanks(text: str) -> None:
     assert sorted(joined.replace(",", "").replace(" ", "")) == sorted(text.replace(",", "").replace(" ", ""))
 
 
+@pytest.mark.requirement("3261-25-a")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -126,6 +129,7 @@ def test_digits_of_other_scripts_are_no_numbers() -> None:
     assert read_number("1_0", 100) is None
 
 
+@pytest.mark.requirement("3261-19.1-a")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -27,6 +27,7 @@ def test_a_clean_block() -> None:
     assert not read(b"Via: 1\r\nTo: 2").repeats
 
 
+@pytest.mark.requirement("3261-7.3.1-a")
 def test_folding_equals_one_blank() -> None:
     block = read(b"TO :\r\n sip:a@b ;\r\n\ttag  = 1\r\nSubject: x")
     assert list(block.headers) == [("To", "sip:a@b ; tag  = 1"), ("Subject", "x")]

@@ -7,6 +7,7 @@ from siprec_core.sip.headers import Headers
 from tests.core.sip.strategies import printable, tokens
 
 
+@pytest.mark.requirement("3261-7.3.1-a", "3261-7.3.1-b", "3261-7.3.3-a")
 def test_order_case_and_compact_forms() -> None:
     headers = Headers([("v", "a"), ("X-One", "1"), ("VIA", "b, c"), ("x-one", "2")])
     assert list(headers) == [("Via", "a"), ("X-One", "1"), ("Via", "b, c"), ("x-one", "2")]
@@ -37,9 +38,11 @@ def test_what_is_given_out_is_a_copy() -> None:
     assert headers != [("Via", "a")]
 
 
-def test_credentials_are_not_split() -> None:
-    headers = Headers([("WWW-Authenticate", 'Digest realm="a", nonce="b"')])
-    assert headers.values("WWW-Authenticate") == ['Digest realm="a", nonce="b"']
+@pytest.mark.requirement("3261-7.3.1-b")
+@pytest.mark.parametrize("name", ["WWW-Authenticate", "Authorization", "Proxy-Authenticate", "Proxy-Authorization"])
+def test_credentials_are_not_split(name: str) -> None:
+    headers = Headers([(name, 'Digest realm="a", nonce="b"'), (name, "Digest c")])
+    assert headers.values(name) == ['Digest realm="a", nonce="b"', "Digest c"]
 
 
 def test_writing_keeps_places() -> None:

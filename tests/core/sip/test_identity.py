@@ -8,9 +8,11 @@ from siprec_core.sip.identity import (
     EndpointConfig,
     add_capabilities,
     answer,
+    asks_for_sips,
     bracketed,
     contact,
     failure,
+    leads_to_sips,
     next_hop,
     progress,
     sent_by,
@@ -55,6 +57,7 @@ def test_the_contact_has_the_feature_tag_outside_the_brackets(
     assert contact(config, flow, secure=secure) == expected
 
 
+@pytest.mark.requirement("3581-3-a")
 def test_our_via_asks_for_rport() -> None:
     text = via(CONFIG, Transport.TCP, Address("2001:db8::1", 5060), "z9hG4bK1")
     assert text == "SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bK1;rport"
@@ -95,6 +98,7 @@ def test_only_ipv6_is_bracketed() -> None:
     ]
 
 
+@pytest.mark.requirement("3261-26-a")
 @pytest.mark.parametrize(
     ("target", "flow", "expected"),
     [
@@ -121,6 +125,7 @@ def test_the_top_route_goes_before_the_target() -> None:
     assert next_hop(dialog).remote == Address("192.0.2.77", 5090)
 
 
+@pytest.mark.requirement("3261-12.1.1-a")
 def test_a_success_forms_a_dialog() -> None:
     data = request("INVITE", extra=["Record-Route: <sip:p2;lr>", "Record-Route: <sip:p1;lr>"])
     response = success(CONFIG, incoming(data), body=b"v=0\r\n", content_type="application/sdp")
@@ -133,6 +138,7 @@ def test_a_success_forms_a_dialog() -> None:
     assert {"INVITE", "BYE", "UPDATE"} <= set(response.allow)
 
 
+@pytest.mark.requirement("3261-12.1.1-a")
 def test_a_sips_request_gets_a_sips_contact() -> None:
     response = success(CONFIG, incoming(request("INVITE", uri="SIPS:r@192.0.2.1"), TLS), body=b"", content_type="")
     assert (response.headers.get("Contact") or "").startswith("<sips:")
@@ -182,6 +188,48 @@ def test_supported_is_written_only_where_there_is_something() -> None:
     assert headers.get("Supported") == "timer, replaces"
 
 
+@pytest.mark.requirement("3261-8.2.6-c")
 def test_every_answer_of_one_request_has_the_same_tag() -> None:
     one = incoming(request("INVITE"))
     assert {answer(CONFIG, one, status).to.tag for status in (180, 200, 486)} == {"mine"}
+
+
+@pytest.mark.requirement("3261-12.1.1-a")
+@pytest.mark.parametrize(
+    ("uri", "routes", "target", "expected"),
+    [
+        ("sip:r@192.0.2.1", [], "<sip:a@192.0.2.2>", False),
+        ("SIPS:r@192.0.2.1", [], "<sip:a@192.0.2.2>", True),
+        ("sip:r@192.0.2.1", [], "<sips:a@192.0.2.2>", True),
+        ("sip:r@192.0.2.1", ["<sip:p1;lr>", "<sips:p2;lr>"], "<sips:a@192.0.2.2>", False),
+        ("sip:r@192.0.2.1", ["<sips:p1;lr>, <sip:p2;lr>"], "<sip:a@192.0.2.2>", True),
+        ("sip:r@192.0.2.1", ["<sip:a b>"], "<sips:a@192.0.2.2>", False),
+        ("sip:r@192.0.2.1", [], None, False),
+    ],
+)
+def test_an_answer_has_a_sips_contact_where_the_request_asks_for_one(
+    uri: str, routes: list[str], target: str | None, expected: bool
+) -> None:
+    data = request("INVITE", uri=uri, contact=target, extra=[f"Record-Route: {route}" for route in routes])
+    assert asks_for_sips(read(data)) is expected
+    response = success(CONFIG, incoming(data, TLS), body=b"", content_type="")
+    assert (response.headers.get("Contact") or "").startswith("<sips:") is expected
+
+
+@pytest.mark.requirement("3261-8.1.1-f")
+@pytest.mark.parametrize(
+    ("target", "routes", "expected"),
+    [
+        ("<sip:a@192.0.2.2>", [], False),
+        ("<sips:a@192.0.2.2>", [], True),
+        ("<sip:a@192.0.2.2>", ["<sips:p1;lr>"], True),
+        ("<sip:a@192.0.2.2>", ["<sips:p1>"], True),
+        ("<sip:a@192.0.2.2>", ["<sip:p1;lr>", "<sips:p2;lr>"], False),
+    ],
+)
+def test_a_request_of_ours_has_a_sips_contact_where_it_goes_to_one(
+    target: str, routes: list[str], expected: bool
+) -> None:
+    data = request("INVITE", contact=target, extra=[f"Record-Route: {route}" for route in routes])
+    dialog = Dialog.for_uas(read(data), local_tag="mine", flow=TLS)
+    assert leads_to_sips(dialog.request("UPDATE")) is expected

@@ -13,6 +13,7 @@ def info(body: str, kind: str = "application/dtmf-relay") -> bytes:
     return request("INFO", body=body, content_type=kind)
 
 
+@pytest.mark.requirement("6086-4-a")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -28,6 +29,7 @@ def test_known_bodies_and_empty_ones_pass(kind: str) -> None:
     assert refuse_info(read(request("INFO"))) is None
 
 
+@pytest.mark.requirement("6086-4-a")
 @pytest.mark.parametrize("kind", ["text/plain", "application/sdp", ""])
 def test_other_bodies_are_415_with_accept(kind: str) -> None:
     refusal = refuse_info(read(info("x", kind)))
@@ -43,6 +45,7 @@ def test_an_encoding_that_is_not_known_is_415_with_accept_encoding(encoding: str
     assert refusal == (None if passes else Refusal(415, headers=(("Accept-Encoding", "identity"),)))
 
 
+@pytest.mark.requirement("6086-4-a")
 def test_packages_are_469_with_an_empty_recv_info() -> None:
     refusal = refuse_info(read(request("INFO", extra=["Info-Package: nothing-we-know"])))
     assert refusal is not None

@@ -159,6 +159,7 @@ def run(usage: InviteUsage, until: float) -> list[tuple[float, str]]:
     return events
 
 
+@pytest.mark.requirement("3261-13.3.1-d")
 def test_a_2xx_is_repeated_at_t1_doubling_to_t2_for_64_t1() -> None:
     usage = answered()
     repeats = [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
@@ -167,6 +168,7 @@ def test_a_2xx_is_repeated_at_t1_doubling_to_t2_for_64_t1() -> None:
     assert usage.state is S.ENDING
 
 
+@pytest.mark.requirement("3261-13.3.1-d")
 def test_an_ack_ends_the_repetition() -> None:
     usage = answered()
     assert run(usage, 2.0) == [(0.5, "final"), (1.5, "final")]
@@ -175,6 +177,7 @@ def test_an_ack_ends_the_repetition() -> None:
     assert usage.next_timeout() is None
 
 
+@pytest.mark.requirement("3261-15-a")
 def test_hanging_up_waits_for_the_ack() -> None:
     usage = answered()
     usage.advance(I.HANG_UP, now=0.1)

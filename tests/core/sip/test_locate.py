@@ -125,6 +125,7 @@ def hop(transport: Transport, host: str, port: int, name: str | None = None) -> 
 # what needs no name server (RFC 3263 4.1, requirement 3263-4-a)
 
 
+@pytest.mark.requirement("3263-4-a")
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
@@ -219,6 +220,7 @@ def test_addresses_that_cannot_be_used_are_told() -> None:
 # services (RFC 3263 4.1, RFC 2782)
 
 
+@pytest.mark.requirement("3263-4-a")
 def test_named_transport_asks_for_its_service_only() -> None:
     zone = {
         "SRV _sip._tcp.example.com": srv((20, 0, 5062, "b.example.com"), (10, 0, 5061, "a.example.com.")),
@@ -254,6 +256,7 @@ NAPTR_ZONE = {
 }
 
 
+@pytest.mark.requirement("3263-4-a")
 @pytest.mark.parametrize(
     ("transports", "expected"),
     [
@@ -307,6 +310,7 @@ def test_naptr_that_leads_nowhere_leaves_the_services_of_the_domain(record: Napt
     assert start("sip:example.com", zone).finish().hops == [hop(UDP, "192.0.2.1", 5066)]
 
 
+@pytest.mark.requirement("3263-4-a")
 def test_services_in_the_order_of_our_transports() -> None:
     zone = {
         "SRV _sip._udp.example.com": srv((0, 0, 5060, "u.example")),

@@ -20,6 +20,7 @@ def key(data: bytes) -> tuple[str, ...]:
     return server_key(read(data))
 
 
+@pytest.mark.requirement("3261-17.2.3-a")
 @pytest.mark.parametrize(
     "change",
     [lambda data: data, old, lambda data: old(data, "1"), lambda data: old(data, "z9hG4bK")],
@@ -31,6 +32,7 @@ def test_an_ack_belongs_to_its_invite(change: Callable[[bytes], bytes]) -> None:
     assert key(first) == key(first)
 
 
+@pytest.mark.requirement("3261-17.2.3-a")
 def test_with_the_cookie_branch_sent_by_and_method_decide() -> None:
     first = request("INVITE", branch=COOKIE)
     assert key(first) == key(request("INVITE", branch=COOKIE, call_id="other", cseq=9, uri="sip:x@example.com"))
@@ -46,6 +48,7 @@ def test_a_cancel_finds_its_invite() -> None:
     assert server_key(cancel) != server_key(cancel, method="INVITE")
 
 
+@pytest.mark.requirement("3261-17.2.3-a")
 @pytest.mark.parametrize(
     "other",
     [
@@ -60,6 +63,7 @@ def test_without_the_cookie_more_has_to_agree(other: dict[str, str]) -> None:
     assert key(old(request("INVITE", branch=COOKIE))) != key(old(request("INVITE", branch=COOKIE, **other)))  # type: ignore[arg-type]
 
 
+@pytest.mark.requirement("3261-17.2.3-a", "4475-3.2-a")
 def test_without_the_cookie_the_whole_top_via_has_to_agree() -> None:
     first = old(request("INVITE", branch=COOKIE))
     assert key(first) != key(old(request("INVITE", branch=COOKIE), "1"))
@@ -70,6 +74,7 @@ def test_the_two_kinds_of_key_never_meet() -> None:
     assert len(key(request("INVITE", branch=COOKIE))) != len(key(old(request("INVITE", branch=COOKIE))))
 
 
+@pytest.mark.requirement("3261-17.1.3-a")
 def test_a_response_belongs_to_the_request_of_its_branch_and_cseq_method() -> None:
     data = request("INVITE", branch=COOKIE)
     assert client_key(read(data)) == client_key(read_response(response_to(data, 200))) == (COOKIE, "INVITE")

@@ -104,6 +104,7 @@ def test_max_forwards_is_clamped(text: str, hops: int) -> None:
     assert Request("A", "sip:a", Headers([("Max-Forwards", text)])).max_forwards == hops
 
 
+@pytest.mark.requirement("3261-20.14-a")
 def test_content_length_is_written_once() -> None:
     made = request(b"12345")
     made.headers.add("l", "99")
@@ -115,6 +116,7 @@ def test_content_length_is_written_once() -> None:
     assert head.startswith(b"INVITE sip:c@d SIP/2.0\r\nVia: SIP/2.0/UDP a")
 
 
+@pytest.mark.requirement("3261-7-a", "3261-7.1-a")
 def test_responses() -> None:
     made = Response(486, None, Headers([("To", "<sip:a@b>")]))
     assert made.to_bytes() == b"SIP/2.0 486 Busy Here\r\nTo: <sip:a@b>\r\nContent-Length: 0\r\n\r\n"
@@ -142,6 +144,7 @@ def test_start_lines_that_would_break_are_refused(made: Request | Response) -> N
         made.to_bytes()
 
 
+@pytest.mark.requirement("3261-20.14-a")
 @given(st.lists(st.tuples(tokens.map(lambda name: "X" + name), printable), max_size=6), st.binary(max_size=200))
 def test_a_request_survives_the_wire(extra: list[tuple[str, str]], body: bytes) -> None:
     made = Request("INVITE", "sip:c@d", Headers([*FIELDS, *extra]), body)

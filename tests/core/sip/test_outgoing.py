@@ -87,6 +87,7 @@ def test_an_ack_has_the_credentials_of_its_invite(bench: Bench) -> None:
     assert ack.headers.get_all("Proxy-Authorization") == ["Digest e=f"]
 
 
+@pytest.mark.requirement("3261-9.1-a")
 def test_a_cancel_copies_what_rfc_3261_9_1_lists(bench: Bench) -> None:
     invite = read(request("INVITE", extra=["Route: <sip:p1;lr>", "Route: <sip:p2;lr>", "Require: siprec"], body="x"))
     invite.headers.remove("Via")

@@ -46,6 +46,7 @@ def test_empty_parameters_are_told_or_refused() -> None:
         Parameters.parse(";;a", forgive_empty=False)
 
 
+@pytest.mark.requirement("3261-7.3.1-c")
 def test_the_first_of_repeated_parameters_counts() -> None:
     findings: list[Finding] = []
     read = Parameters.parse(";tag=1;TAG=2", findings=findings)
@@ -54,6 +55,7 @@ def test_the_first_of_repeated_parameters_counts() -> None:
     assert str(read) == ";tag=1;TAG=2"
 
 
+@pytest.mark.requirement("3261-7.3.1-c")
 def test_with_and_without() -> None:
     read = Parameters.parse(";a=1;b;a=2")
     assert str(read.with_("A", "x y")) == ';A="x y";b'
@@ -64,6 +66,7 @@ def test_with_and_without() -> None:
         read.with_("a b", None)
 
 
+@pytest.mark.requirement("3261-7.3.1-c")
 def test_equality_and_hash_fold_names_only() -> None:
     assert Parameters.parse(";A=x") == Parameters.parse(";a=x")
     assert hash(Parameters.parse(";A=x")) == hash(Parameters.parse(";a=x"))

@@ -65,6 +65,7 @@ def test_a_request() -> None:
     assert isinstance(parse_datagram(memoryview(wire()), limits=LIMITS), Request)
 
 
+@pytest.mark.requirement("3261-7.1-a", "3261-25-a")
 def test_a_response() -> None:
     message = read(wire(start="SIP/2.0 200 Всё хорошо"), strict=True)
     assert isinstance(message, Response)
@@ -75,6 +76,7 @@ def test_a_response() -> None:
     assert isinstance(read(wire(start="sip/2.0 200 OK"), strict=True), Response)
 
 
+@pytest.mark.requirement("5626-8-a")
 @pytest.mark.parametrize(
     "data",
     [
@@ -97,6 +99,7 @@ def test_garbage_is_malformed(data: bytes) -> None:
     refuse(data)
 
 
+@pytest.mark.requirement("3261-7.5-a")
 def test_line_ends_before_the_start_line_are_skipped() -> None:
     assert read(b"\r\n\r\n" + wire()).call_id == "c1@example.com"
 
@@ -152,6 +155,7 @@ def test_two_content_lengths() -> None:
     assert refuse(wire(extra="Content-Length: 5\r\n", body=b"12345")).error.field == "Content-Length"
 
 
+@pytest.mark.requirement("3261-7.1-a")
 @pytest.mark.parametrize("version", ["SIP/7.0", "sip/3.0", "SIP/2.00"])
 def test_other_versions_are_505(version: str) -> None:
     malformed = refuse(wire(start=f"OPTIONS sip:a@b {version}", CSeq="rubbish"))
@@ -159,6 +163,7 @@ def test_other_versions_are_505(version: str) -> None:
     assert malformed.headers.get("Call-ID") == "c1@example.com"
 
 
+@pytest.mark.requirement("3261-7.1-b")
 @pytest.mark.parametrize(
     "start",
     [
@@ -195,6 +200,7 @@ def test_other_schemes_and_methods_are_no_errors_here() -> None:
     assert isinstance(read(wire(start="RE%47!~ sip:a@b SIP/2.0", CSeq="1 RE%47!~")), Request)
 
 
+@pytest.mark.requirement("3261-7.3.1-c")
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -216,6 +222,7 @@ def test_deviations_are_told_or_refused(changes: dict[str, str | None], code: st
     refuse(data, strict=True)
 
 
+@pytest.mark.requirement("3261-7-a")
 def test_bare_lf() -> None:
     data = wire(Content_Length="8", body=b"a\nb\r\nc\n\n").replace(b"OPTIONS\r\n", b"OPTIONS\n")
     message = read(data)
@@ -233,11 +240,13 @@ def test_padded_numbers_are_fine(value: str) -> None:
     assert read(data.replace(b"CSeq: ", b"CSeq:"), strict=True).max_forwards == 68
 
 
+@pytest.mark.requirement("3261-7.3.1-a")
 def test_blanks_before_the_colon_are_legal() -> None:
     message = read(wire().replace(b"To:", b"To \t:").replace(b"Via:", b"v  :"), strict=True)
     assert codes(message) == ["sip-blank-before-colon"] * 2
 
 
+@pytest.mark.requirement("3261-18.3-a")
 def test_bodies_of_datagrams() -> None:
     assert read(wire(Content_Length=None, body=b"rest")).body == b"rest"
     assert read(wire(Content_Length="4", body=b"rest")).body == b"rest"

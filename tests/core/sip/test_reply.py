@@ -10,6 +10,7 @@ from tests.core.messages import read, request
 TWO_HOPS = request("INVITE", extra=["Via: SIP/2.0/UDP far.example.com;branch=z9hG4bK9", "Timestamp: 54.1"])
 
 
+@pytest.mark.requirement("3261-8.2.6-c")
 @pytest.mark.parametrize("status", [100, 180, 200, 486])
 def test_via_from_call_id_and_cseq_are_copied_in_order(status: int) -> None:
     message = read(TWO_HOPS)
@@ -18,6 +19,7 @@ def test_via_from_call_id_and_cseq_are_copied_in_order(status: int) -> None:
         assert response.headers.get_all(name) == message.headers.get_all(name)
 
 
+@pytest.mark.requirement("3261-8.2.6-b", "3261-8.2.6-c")
 def test_a_100_has_no_tag_of_ours_and_copies_timestamp() -> None:
     response = respond(read(TWO_HOPS), 100, to_tag="srs")
     assert response.to.tag is None

@@ -76,6 +76,7 @@ def test_without_a_header_there_is_no_timer_unless_we_want_one() -> None:
     assert granted(policy=TimerPolicy(wanted=True, session_expires=600)) == "600;refresher=uas"
 
 
+@pytest.mark.requirement("4028-9-a")
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
@@ -96,6 +97,7 @@ def test_what_is_granted(asked: list[str], answer: str) -> None:
     assert granted(*asked) == answer
 
 
+@pytest.mark.requirement("4028-9-a", "3261-8.2.4-a")
 def test_require_stands_in_the_2xx_that_makes_the_caller_refresh() -> None:
     able = read(request("INVITE", extra=[ABLE]))
     unable = read(request("INVITE"))
@@ -105,6 +107,7 @@ def test_require_stands_in_the_2xx_that_makes_the_caller_refresh() -> None:
     assert grant_headers(None, able) == ()
 
 
+@pytest.mark.requirement("4028-9-a")
 @pytest.mark.parametrize(
     ("extra", "refused"),
     [
@@ -134,6 +137,7 @@ def test_support_is_read_from_supported_and_require() -> None:
     assert not supports_timer(read(request("INVITE")))
 
 
+@pytest.mark.requirement("4028-10-a")
 def test_the_refresher_refreshes_at_half_and_the_other_side_gives_up_before_the_end() -> None:
     ours, theirs = SessionTimer(), SessionTimer()
     ours.start(1800, ours=True, now=100.0)

@@ -185,6 +185,7 @@ def at(machine: Transaction, state: State) -> Transaction:
     return machine
 
 
+@pytest.mark.requirement("3261-17.1.1-a", "3261-17.1.2-a", "3261-17.2.1-a", "3261-17.2.2-a", "6026-7-a")
 @pytest.mark.parametrize(
     ("build", "expected", "state", "what", "reliable"),
     [
@@ -256,6 +257,7 @@ def sends(*times: float) -> list[tuple[float, str]]:
     return [(time, "send") for time in times]
 
 
+@pytest.mark.requirement("3261-17-a")
 def test_an_invite_is_sent_again_at_doubling_intervals_until_timer_b() -> None:
     machine = invite_client()
     machine.start(now=0.0)
@@ -263,6 +265,7 @@ def test_an_invite_is_sent_again_at_doubling_intervals_until_timer_b() -> None:
     assert list(instants(machine, 100.0)) == expected
 
 
+@pytest.mark.requirement("3261-17-a")
 def test_over_a_stream_an_invite_is_sent_once_and_times_out_all_the_same() -> None:
     machine = invite_client(reliable=True)
     machine.start(now=0.0)
@@ -298,6 +301,7 @@ def test_a_cancel_changes_no_timer_of_a_transaction_that_has_its_answer() -> Non
     assert machine.next_timeout() == 0.3 + LIFETIME
 
 
+@pytest.mark.requirement("3261-17-a", "3261-17.1.1-a")
 @pytest.mark.parametrize(("reliable", "seconds"), [(False, 32.0), (True, 0.0)])
 def test_timer_d(reliable: bool, seconds: float) -> None:
     machine = invite_client(reliable=reliable)
@@ -311,6 +315,7 @@ def test_timer_d(reliable: bool, seconds: float) -> None:
     assert drain(machine) == ["end"]
 
 
+@pytest.mark.requirement("3261-17-a", "6026-7-a")
 @pytest.mark.parametrize("reliable", [False, True])
 def test_timer_m_keeps_the_door_open_for_more_2xx(reliable: bool) -> None:
     machine = invite_client(reliable=reliable)
@@ -321,6 +326,7 @@ def test_timer_m_keeps_the_door_open_for_more_2xx(reliable: bool) -> None:
     assert list(instants(machine, 100.0)) == [(1.0 + LIFETIME, "end")]
 
 
+@pytest.mark.requirement("3261-17-a", "3261-17.1.2-a")
 def test_a_request_is_sent_again_up_to_t2_until_timer_f() -> None:
     machine = client()
     machine.start(now=0.0)
@@ -328,6 +334,7 @@ def test_a_request_is_sent_again_up_to_t2_until_timer_f() -> None:
     assert list(instants(machine, 100.0)) == [*sends(*times), (32.0, "timeout"), (32.0, "end")]
 
 
+@pytest.mark.requirement("3261-17-a", "3261-17.1.2-a")
 def test_in_proceeding_timer_e_runs_at_t2() -> None:
     machine = client()
     machine.start(now=0.0)
@@ -337,6 +344,7 @@ def test_in_proceeding_timer_e_runs_at_t2() -> None:
     assert list(instants(machine, 100.0)) == [*sends(*times), (32.0, "timeout"), (32.0, "end")]
 
 
+@pytest.mark.requirement("3261-17-a")
 @pytest.mark.parametrize(("reliable", "seconds"), [(False, T4), (True, 0.0)])
 def test_timer_k(reliable: bool, seconds: float) -> None:
     machine = client(reliable=reliable)
@@ -347,6 +355,7 @@ def test_timer_k(reliable: bool, seconds: float) -> None:
     assert list(instants(machine, 100.0)) == [(1.0 + seconds, "end")]
 
 
+@pytest.mark.requirement("3261-17-a", "3261-17.2.1-a")
 def test_a_failure_is_sent_again_by_timer_g_until_timer_h() -> None:
     machine = invite_server()
     machine.send(answer(machine, 486), now=0.0)
@@ -354,12 +363,14 @@ def test_a_failure_is_sent_again_by_timer_g_until_timer_h() -> None:
     assert list(instants(machine, 100.0)) == [*sends(*times), (32.0, "timeout"), (32.0, "end")]
 
 
+@pytest.mark.requirement("3261-17-a")
 def test_over_a_stream_a_failure_is_sent_once_and_its_ack_waited_for() -> None:
     machine = invite_server(reliable=True)
     machine.send(answer(machine, 486), now=0.0)
     assert list(instants(machine, 100.0)) == [*sends(0), (32.0, "timeout"), (32.0, "end")]
 
 
+@pytest.mark.requirement("3261-17-a")
 @pytest.mark.parametrize(("reliable", "seconds"), [(False, T4), (True, 0.0)])
 def test_timer_i_absorbs_more_acks(reliable: bool, seconds: float) -> None:
     machine = invite_server(reliable=reliable)
@@ -370,6 +381,7 @@ def test_timer_i_absorbs_more_acks(reliable: bool, seconds: float) -> None:
     assert list(instants(machine, 100.0)) == [(0.2 + seconds, "end")]
 
 
+@pytest.mark.requirement("3261-17-a", "6026-7-a")
 @pytest.mark.parametrize("reliable", [False, True])
 def test_timer_l_absorbs_the_invite_that_comes_again(reliable: bool) -> None:
     machine = invite_server(reliable=reliable)
@@ -380,6 +392,7 @@ def test_timer_l_absorbs_the_invite_that_comes_again(reliable: bool) -> None:
     assert list(instants(machine, 100.0)) == [(1.0 + LIFETIME, "end")]
 
 
+@pytest.mark.requirement("3261-17-a", "3261-17.2.2-a")
 @pytest.mark.parametrize(("reliable", "seconds"), [(False, LIFETIME), (True, 0.0)])
 def test_timer_j(reliable: bool, seconds: float) -> None:
     machine = server(reliable=reliable)
@@ -389,6 +402,7 @@ def test_timer_j(reliable: bool, seconds: float) -> None:
     assert list(instants(machine, 100.0)) == [(1.0 + seconds, "end")]
 
 
+@pytest.mark.requirement("3261-17.2.1-a", "3261-8.2.6-a", "4320-4.1-a")
 @pytest.mark.parametrize(
     ("build", "delay"), [(invite_server, TRYING_DELAY), (server, LATE_TRYING_DELAY)], ids=["invite", "other"]
 )
@@ -413,6 +427,7 @@ def test_a_silent_user_is_covered_by_one_100(
     assert machine.last_response.status == 200
 
 
+@pytest.mark.requirement("3261-17.2.1-a", "4320-4.1-a")
 @pytest.mark.parametrize("build", [invite_server, server])
 @pytest.mark.parametrize("status", [180, 200, 486])
 def test_a_user_that_answers_in_time_sends_no_100(build: Callable[..., ServerTransaction], status: int) -> None:
@@ -440,6 +455,7 @@ def test_a_late_wake_up_fires_what_is_due_and_cannot_loop() -> None:
     assert drain(machine) == []
 
 
+@pytest.mark.requirement("3261-17.1.1-b")
 def test_the_ack_to_a_failure_is_the_invites_but_for_method_and_to() -> None:
     invite = read(INVITE)
     ack = ack_to_failure(invite, read_response(response_to(INVITE, 486, to_tag="there")))
@@ -458,7 +474,21 @@ def test_the_ack_to_a_failure_is_the_invites_but_for_method_and_to() -> None:
     assert "Require" not in ack.headers
 
 
+@pytest.mark.requirement("3261-17-a", "4320-4.1-a")
 def test_the_constants_are_those_of_table_4() -> None:
     assert (T1, T2, T4, LIFETIME) == (0.5, 4.0, 5.0, 64 * T1)
     # RFC 4320 4.1: the 100 to a non-INVITE waits until Timer E is reset to T2.
     assert LATE_TRYING_DELAY == T1 + 2 * T1 + 4 * T1
+
+
+@pytest.mark.requirement("3261-8.2.6-b")
+@pytest.mark.parametrize(
+    ("stamp", "copied"), [("54.1", "54.1 0.250"), ("54", "54 0.250"), ("54.1 0.3", "54.1 0.3"), ("soon", "soon")]
+)
+def test_a_100_tells_how_long_it_took(stamp: str, copied: str) -> None:
+    message = read(request("INVITE", extra=[f"Timestamp: {stamp}"]))
+    machine = InviteServerTransaction(message, respond(message, 100), reliable=False, now=7.0)
+    machine.handle_timeout(now=7.25)
+    output = machine.poll_output()
+    assert isinstance(output, Transmit)
+    assert output.message.headers.get_all("Timestamp") == [copied]

@@ -105,6 +105,7 @@ def test_a_request_that_comes_again_reaches_the_user_once(stack: Stack) -> None:
     assert stack.receive(request("OPTIONS")) == []
 
 
+@pytest.mark.requirement("3261-17.2.2-a")
 def test_an_answer_is_repeated_to_a_request_that_comes_again(stack: Stack) -> None:
     arrived = stack.arrive(request("OPTIONS"))
     answer = stack.answer(arrived, 200)
@@ -129,6 +130,7 @@ def test_a_user_that_is_slow_is_covered_by_a_100(stack: Stack) -> None:
     assert first_lines(stack.pass_time(0.2)) == [b"SIP/2.0 100 Trying"]
 
 
+@pytest.mark.requirement("3261-17.2.1-a")
 def test_the_ack_to_a_failure_is_absorbed(stack: Stack) -> None:
     arrived = stack.arrive(request("INVITE", branch="z9hG4bK1"))
     arrived.incoming.owner = 7
@@ -139,6 +141,7 @@ def test_the_ack_to_a_failure_is_absorbed(stack: Stack) -> None:
     assert stack.pass_time(60.0) == [TransactionEnded(incoming=arrived.incoming)]
 
 
+@pytest.mark.requirement("6026-7-a")
 def test_the_ack_to_a_success_reaches_the_user_whatever_its_branch(stack: Stack) -> None:
     arrived = stack.arrive(request("INVITE", branch="z9hG4bK1"))
     stack.answer(arrived, 200)
@@ -148,6 +151,7 @@ def test_the_ack_to_a_success_reaches_the_user_whatever_its_branch(stack: Stack)
         assert ack.incoming is incoming
 
 
+@pytest.mark.requirement("3261-9.2-a")
 def test_a_cancel_finds_the_invite_it_means(stack: Stack) -> None:
     arrived = stack.arrive(request("INVITE", branch="z9hG4bK1"))
     cancel = stack.arrive(request("CANCEL", branch="z9hG4bK1"))
@@ -217,6 +221,7 @@ def test_a_request_is_repeated_until_its_response_and_that_is_passed_once(stack:
     assert stack.layer.next_timeout() is None
 
 
+@pytest.mark.requirement("3261-8.1.3-a")
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
 def test_silence_becomes_408(stack: Stack, method: str) -> None:
     stack.start(method)
@@ -226,6 +231,7 @@ def test_silence_becomes_408(stack: Stack, method: str) -> None:
     assert stack.layer.next_timeout() is None
 
 
+@pytest.mark.requirement("3261-8.1.3-a")
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
 def test_a_connection_that_cannot_be_opened_becomes_503(stack: Stack, method: str) -> None:
     stack.start(method, transport=Transport.TCP)
@@ -236,6 +242,20 @@ def test_a_connection_that_cannot_be_opened_becomes_503(stack: Stack, method: st
     assert isinstance(arrived, ResponseArrived)
     assert (arrived.status, arrived.response) == (503, None)
     assert stack.layer.next_timeout() is None
+
+
+@pytest.mark.requirement("3261-18.1.1-b")
+def test_a_response_comes_along_the_connection_of_its_request_or_one_to_our_sent_by(stack: Stack) -> None:
+    other = Flow(Transport.TCP, LOCAL, Address("192.0.2.2", 33_000), FlowId(2))
+    stack.transport.flow_opened(TCP, now=0.0)
+    stack.transport.flow_opened(other, now=0.0)
+    for flow in (TCP, other):
+        stack.start(transport=Transport.TCP)
+        (data,) = sent(stack.drain())
+        (arrived,) = stack.receive(response_to(data, 200), flow)
+        assert isinstance(arrived, ResponseArrived)
+        assert (arrived.status, arrived.flow) == (200, flow)
+        stack.pass_time(0.0)
 
 
 def test_a_connection_that_breaks_before_the_answer_becomes_503(stack: Stack) -> None:
@@ -259,6 +279,7 @@ def test_a_connection_that_breaks_after_the_answer_changes_nothing(stack: Stack)
     assert stack.drain() == []
 
 
+@pytest.mark.requirement("3261-8.1.3-b", "3261-17.1.3-a", "6026-7-a")
 @pytest.mark.parametrize(
     "change",
     [
@@ -278,6 +299,7 @@ def test_responses_that_are_not_ours_are_dropped(stack: Stack, change: tuple[byt
     assert isinstance(stack.receive(response)[0], ResponseArrived), "the right one is still waited for"
 
 
+@pytest.mark.requirement("3261-17.1.1-a")
 def test_an_error_response_to_an_invite_is_acknowledged_each_time(stack: Stack) -> None:
     stack.start("INVITE")
     (data,) = sent(stack.drain())

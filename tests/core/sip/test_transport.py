@@ -58,6 +58,7 @@ def with_via(text: str, method: str = "OPTIONS") -> bytes:
 # marking (RFC 3261 18.2.1, RFC 3581 4)
 
 
+@pytest.mark.requirement("3261-18.2.1-a", "3581-4-a")
 @pytest.mark.parametrize(
     ("via", "remote", "marked"),
     [
@@ -88,6 +89,7 @@ def test_the_top_via_tells_where_the_request_came_from(
     assert dict(written.parameters) == dict(expected.parameters)
 
 
+@pytest.mark.requirement("3581-4-a")
 def test_only_the_top_via_is_marked() -> None:
     message = read(request("OPTIONS", extra=["Via: SIP/2.0/UDP far.example.com;branch=z9hG4bK9;rport"]))
     mark_top_via(message, UDP)
@@ -99,6 +101,7 @@ def test_only_the_top_via_is_marked() -> None:
 # responses (RFC 3261 18.2.2, RFC 3581 4)
 
 
+@pytest.mark.requirement("3261-18.2.2-a", "3581-4-a")
 @pytest.mark.parametrize(
     ("via", "remote", "target"),
     [
@@ -126,12 +129,14 @@ def test_a_datagram_is_answered_to_its_source_address_alone(
     assert drain(layer) == [SendDatagram(flow=Flow(Transport.UDP, LOCAL, target), data=b"answer")]
 
 
+@pytest.mark.requirement("3261-18.2.2-a")
 def test_a_response_takes_the_connection_of_its_request(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     layer.send_response(b"answer", via=Via.parse("SIP/2.0/TCP 10.0.0.1;branch=z9hG4bK1"), flow=stream())
     assert drain(layer) == [SendStream(flow=stream(), data=b"answer")]
 
 
+@pytest.mark.requirement("3261-18.2.2-a")
 @pytest.mark.parametrize(
     ("via", "port"),
     [
@@ -155,6 +160,7 @@ def test_when_the_connection_is_gone_the_source_is_called_at_the_sent_by_port(
     assert drain(layer) == [SendStream(flow=again, data=b"answer")]
 
 
+@pytest.mark.requirement("3261-18.2.2-a")
 def test_a_lost_tls_connection_is_opened_again_at_5061(layer: TransportLayer) -> None:
     flow = stream(transport=Transport.TLS)
     layer.send_response(b"answer", via=Via.parse("SIP/2.0/TLS 192.0.2.2;branch=z9hG4bK1"), flow=flow)
@@ -166,6 +172,7 @@ def test_a_lost_tls_connection_is_opened_again_at_5061(layer: TransportLayer) ->
 # malformed
 
 
+@pytest.mark.requirement("3261-21-c")
 def test_a_malformed_request_is_answered_with_a_tag_and_its_fault(layer: TransportLayer) -> None:
     data = request("OPTIONS", cseq_method="INVITE")
     for _ in range(2):
@@ -180,6 +187,7 @@ def test_a_malformed_request_is_answered_with_a_tag_and_its_fault(layer: Transpo
     assert "received=192.0.2.2" in field(answer.data, "Via")
 
 
+@pytest.mark.requirement("3261-18.3-a", "4475-3.3-a")
 @pytest.mark.parametrize(
     "data",
     [
@@ -195,6 +203,7 @@ def test_what_cannot_or_must_not_be_answered_is_not(layer: TransportLayer, data:
     assert kinds(layer) == ["Refused"]
 
 
+@pytest.mark.requirement("5626-8-a")
 @pytest.mark.parametrize("data", [b"", b"\r\n", b"\r\n\r\n", b"\0", b"\0\0\0\0", b"    "])
 def test_keep_alive_datagrams_are_no_errors(layer: TransportLayer, data: bytes) -> None:
     layer.receive_datagram(data, flow=UDP, now=0.0)
@@ -232,6 +241,7 @@ def test_any_cutting_gives_the_same_messages(sizes: list[int]) -> None:
     assert b"".join(output.raw for output in received) == octets
 
 
+@pytest.mark.requirement("5626-4.4-a")
 def test_ping_is_answered_with_pong_between_messages_alone(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     layer.receive_stream(stream(), b"\r\n\r\n", now=0.0)
@@ -241,6 +251,7 @@ def test_ping_is_answered_with_pong_between_messages_alone(layer: TransportLayer
     assert kinds(layer) == ["Received"]
 
 
+@pytest.mark.requirement("3261-18.3-b")
 def test_lost_framing_is_answered_and_closed(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     without_length = request("OPTIONS").replace(b"Content-Length: 0\r\n", b"")
@@ -355,6 +366,7 @@ def test_a_failed_opening_fails_every_token_and_can_be_tried_again(layer: Transp
     assert again.id != opened.id
 
 
+@pytest.mark.requirement("5923-8-a")
 def test_a_request_prefers_its_flow_then_any_connection_to_the_hop(layer: TransportLayer) -> None:
     far = stream(2, Address("203.0.113.9", 5060))
     layer.flow_opened(stream(1), now=0.0)
@@ -392,6 +404,7 @@ def test_too_many_connections_and_too_much_waiting_fail_at_once() -> None:
     assert [output.token for output in outputs[1:] if isinstance(output, SendFailed)] == ["b", "c"]
 
 
+@pytest.mark.requirement("3581-3-a")
 def test_datagrams_leave_from_the_local_address(layer: TransportLayer) -> None:
     layer.send_request(b"x", Hop(Transport.UDP, REMOTE), local=LOCAL, token="t")
     assert drain(layer) == [SendDatagram(flow=UDP, data=b"x")]
@@ -419,6 +432,7 @@ def run(layer: TransportLayer, until: float) -> float | None:
     return None
 
 
+@pytest.mark.requirement("3261-18-b")
 def test_an_idle_connection_is_closed_after_its_last_octet(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     layer.receive_stream(stream(), b"\r\n\r\n", now=500.0)
@@ -426,6 +440,7 @@ def test_an_idle_connection_is_closed_after_its_last_octet(layer: TransportLayer
     assert run(layer, 2000.0) == 1100.0
 
 
+@pytest.mark.requirement("3261-18-b")
 def test_a_connection_that_a_dialog_uses_may_idle(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     layer.retain(stream())

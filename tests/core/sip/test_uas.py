@@ -20,6 +20,7 @@ def test_what_we_allow_goes_on(method: str) -> None:
     assert refused(request(method, extra=["Require: siprec"])) is None
 
 
+@pytest.mark.requirement("3261-8.2.1-a")
 @pytest.mark.parametrize("method", sorted(METHODS - set(ALLOWED)))
 def test_known_methods_that_we_do_not_take_are_405_with_allow(method: str) -> None:
     refusal = refused(request(method))
@@ -27,6 +28,7 @@ def test_known_methods_that_we_do_not_take_are_405_with_allow(method: str) -> No
     assert (refusal.status, refusal.headers) == (405, (("Allow", ", ".join(ALLOWED)),))
 
 
+@pytest.mark.requirement("3261-8.2.1-a")
 @pytest.mark.parametrize("method", ["BREW", "invite", "!interesting-Method0123456789_*+`.%indeed'~"])
 def test_unknown_methods_are_501(method: str) -> None:
     assert refused(request(method)) == Refusal(501)
@@ -41,6 +43,7 @@ def test_other_schemes_are_416(uri: str, status: int | None) -> None:
     assert (None if refusal is None else refusal.status) == status
 
 
+@pytest.mark.requirement("3261-8.2.2-d")
 def test_420_lists_only_what_is_unknown() -> None:
     refusal = refused(request("INVITE", extra=["Require: nothingSupportsThis, SipRec", "Require: norThis"]))
     assert refusal is not None
@@ -48,6 +51,7 @@ def test_420_lists_only_what_is_unknown() -> None:
     assert refusal.headers == (("Unsupported", "nothingsupportsthis, northis"),)
 
 
+@pytest.mark.requirement("3261-8.2.2-d")
 @pytest.mark.parametrize("method", ["ACK", "CANCEL"])
 def test_require_in_ack_and_cancel_is_ignored(method: str) -> None:
     assert refused(request(method, extra=["Require: nothing"])) is None
@@ -57,6 +61,7 @@ def test_proxy_require_is_for_proxies() -> None:
     assert refused(request("INVITE", extra=["Proxy-Require: nothing"])) is None
 
 
+@pytest.mark.requirement("3261-8.2-a")
 def test_the_method_is_checked_before_all_else() -> None:
     refusal = refused(request("BREW", uri="tel:1", extra=["Require: nothing"]))
     assert refusal is not None
@@ -66,6 +71,7 @@ def test_the_method_is_checked_before_all_else() -> None:
     assert refusal.status == 416
 
 
+@pytest.mark.requirement("3261-21-c")
 def test_a_refusal_names_the_fault_in_text_that_can_be_sent() -> None:
     refusal = refusal_of(RemoteProtocolError("bad \r\nX: y \x00\u00e9" + "x" * 500, field="Via"))
     assert refusal.status == 400
@@ -87,11 +93,12 @@ def test_another_status_keeps_its_own_phrase() -> None:
     assert refusal_of(RemoteProtocolError("scheme", status_hint=416)) == Refusal(416)
 
 
+@pytest.mark.requirement("4028-9-a")
 def test_timer_may_be_required_of_any_user_agent() -> None:
-    """4028-9-a."""
     assert refused(request("INVITE", extra=["Require: timer, siprec"])) is None
 
 
+@pytest.mark.requirement("3311-5.2-b")
 @pytest.mark.parametrize(
     ("body", "kind", "offers"),
     [
@@ -105,5 +112,4 @@ def test_timer_may_be_required_of_any_user_agent() -> None:
     ],
 )
 def test_offers_are_told_from_other_bodies(body: str, kind: str, offers: bool) -> None:
-    """3311-5.2-b."""
     assert carries_offer(read(request("UPDATE", body=body, content_type=kind))) is offers

@@ -11,6 +11,7 @@ from tests.core.sip.strategies import hosts, ports
 USER_CHARACTERS = "aB9-_.!~*'()&=+$,;?/"
 
 
+@pytest.mark.requirement("3261-19.1-a")
 def test_all_elements() -> None:
     uri = SipUri.parse("SIPS:Alice:pw@Example.COM:5061;transport=tcp;lr?Subject=hi&To=x")
     assert (uri.scheme, uri.user, uri.password, uri.host, uri.port) == ("sips", "Alice", "pw", "example.com", 5061)
@@ -19,6 +20,7 @@ def test_all_elements() -> None:
     assert uri.headers == "Subject=hi&To=x"
 
 
+@pytest.mark.requirement("3261-19.1-a")
 @pytest.mark.parametrize(
     ("text", "user", "host", "port"),
     [
@@ -98,6 +100,7 @@ def test_transport(text: str, transport: Transport | None) -> None:
     assert SipUri.parse(text).transport is transport
 
 
+@pytest.mark.requirement("3261-19.1-a")
 @pytest.mark.parametrize(
     ("a", "b"),
     [
@@ -114,6 +117,7 @@ def test_same(a: str, b: str) -> None:
     assert same_uri(SipUri.parse(b), SipUri.parse(a))
 
 
+@pytest.mark.requirement("3261-19.1-a")
 @pytest.mark.parametrize(
     ("a", "b"),
     [
