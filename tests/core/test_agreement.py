@@ -21,8 +21,8 @@ from tests.core.messages import METADATA
 from tests.core.sip.endpoints import is_empty
 
 PARTIAL = METADATA.replace("complete", "partial")
-LONG_ENOUGH = 400.0
-"""Seconds in which every transaction, retry and pause of a change has passed; in twice that an idle connection."""
+LONG_ENOUGH = 2_000.0
+"""Seconds in which every transaction, retry and pause of a change has passed, and a session that nobody refreshed."""
 
 
 class Agreement(RuleBasedStateMachine):
