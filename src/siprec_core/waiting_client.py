@@ -168,7 +168,7 @@ class WaitingClient(RecordingClient):
         self._outbox.put(RecordingAnswered(response=None, labels=labels, findings=(*ack.findings, *findings)))
 
     def _give_up(self, status: int, reason: str, now: float) -> None:
-        self._outbox.put(RecordingRefused(status=status, reason=reason))
+        self._outbox.put(RecordingRefused(status=status, reason=reason, local=True))
         self._reason = "refused"
         self.stop(now=now)
 

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.core.messages import METADATA, OFFER, body, field, invite, request, r
 from tests.core.sip.test_changing import UPDATE_ALLOWED
 
 SECOND = bytes(16_000)
+FIRST, SECOND_ID = "c3RyZWFtLW9uZS1pZA==", "c3RyZWFtLXR3by1pZA=="
 PARTIAL = METADATA.replace("complete", "partial")
 
 
@@ -606,3 +608,62 @@ def test_metadata_of_a_refused_offer_changes_nothing() -> None:
         if isinstance(item, MetadataBody):
             bodies.append(item.raw)
     assert [b"zoe" in each for each in bodies] == [False, True]
+
+
+# labels and communication sessions
+
+
+def report(pair: Pair) -> dict[str, Any]:
+    (session,) = pair.recorder._sessions.values()
+    made: dict[str, Any] = json.loads(session.account.report("active").to_bytes())
+    return made
+
+
+def taken(pair: Pair) -> str:
+    pair.inject(invite())
+    to_tag = tag(pair.server.sent[-1])
+    pair.inject(request("ACK", to_tag=to_tag, branch="z9hG4bK-ack"))
+    return to_tag
+
+
+@pytest.mark.requirement("7866-7.1.1-c")
+def test_labels_mean_the_lines_of_the_description_beside_them() -> None:
+    pair = Pair()
+    to_tag = taken(pair)
+    assert [(each["label"], each["stream_id"]) for each in report(pair)["streams"]] == [("1", FIRST), ("2", SECOND_ID)]
+    crossed = OFFER.replace("label:1", "label:x").replace("label:2", "label:1").replace("label:x", "label:2")
+    pair.inject(invite(offer=crossed.replace("100 1 IN", "100 2 IN"), cseq=2, to_tag=to_tag))
+    assert status(pair.server.sent[-1]) == 200
+    assert [(each["label"], each["stream_id"]) for each in report(pair)["streams"]] == [("2", SECOND_ID), ("1", FIRST)]
+
+
+@pytest.mark.requirement("7866-7.1.1-f")
+def test_a_hold_may_be_told_by_metadata_alone() -> None:
+    pair = Pair()
+    to_tag = taken(pair)
+    held = METADATA.replace(f"<send>{FIRST}</send>", "").replace(">complete<", ">partial<")
+    pair.inject(request("UPDATE", cseq=2, to_tag=to_tag, body=held, content_type="application/rs-metadata+xml"))
+    assert status(pair.server.sent[-1]) == 200
+    told = report(pair)
+    assert [each["direction"] for each in told["streams"]] == ["recvonly", "recvonly"]
+    assert "participant-held" in [entry["event"] for entry in told["timeline"]]
+
+
+@pytest.mark.requirement("7866-7.1.1-g")
+def test_a_second_communication_session_joins_with_lines_of_its_own() -> None:
+    pair = Pair()
+    to_tag = taken(pair)
+    more = OFFER.replace("100 1 IN", "100 2 IN") + "m=audio 41004 RTP/AVP 0\r\na=sendonly\r\na=label:3\r\n"
+    other, third = "c2Vzc2lvbi10d28taWQ=", "c3RyZWFtLXRocmVlLWk="
+    told = METADATA.replace(
+        "</recording>",
+        f'<session session_id="{other}"/><stream stream_id="{third}" session_id="{other}"><label>3</label></stream>'
+        "</recording>",
+    )
+    pair.inject(invite(offer=more, metadata=told, cseq=2, to_tag=to_tag))
+    pair.settle()
+    assert status(pair.server.sent[-1]) == 200
+    streams = report(pair)["streams"]
+    assert [each["label"] for each in streams] == ["1", "2", "3"]
+    assert [each["session_id"] for each in streams] == ["c2Vzc2lvbi1vbmUtaWQ="] * 2 + [other]
+    assert len(report(pair)["sessions"]) == 2

@@ -118,6 +118,7 @@ class Bench:
 
 @pytest.mark.requirement("7866-9-a", "7866-9.1-a", "7866-9.1-f", "7866-9.1-g")
 @pytest.mark.requirement("7866-6.1.1-b")
+@pytest.mark.requirement("9806-2-a")
 def test_the_invite_is_what_rfc_7866_asks_for() -> None:
     bench = Bench()
     (data,) = bench.sent

@@ -178,6 +178,7 @@ def test_a_hold_and_a_resumption_are_told_by_metadata_alone(flow: Published) -> 
 
 
 @pytest.mark.requirement("8068-3.2.3-a")
+@pytest.mark.requirement("8068-3.1-a")
 def test_a_transfer_by_reinvite_brings_carol_in_for_alice(flow: Published) -> None:
     """The example names streams that nothing defined: that is found, a snapshot is wanted, and the call goes on."""
     flow.send("s3.2.1-basic-call", allow="INVITE, ACK, BYE, CANCEL, UPDATE")

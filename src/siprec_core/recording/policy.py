@@ -21,6 +21,7 @@ UNDERSTOOD = frozenset(("siprec", "100rel", "timer"))
 
 _SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
 """`+sip.src`, `;src` (BroadWorks, Webex, AudioCodes), `+sip-src` (NG9-1-1 clients)."""
+_SERVER_TAG = "+sip.srs"
 _MISPLACED_TAG = re.compile(r";\s*(?:\+sip[.-]src(?:\s*=\s*\"?true\"?)?|src)\s*(?=[;,>]|$)", re.IGNORECASE)
 """A tag inside the brackets (Avaya) or behind a bracket that is never closed (Metaswitch)."""
 
@@ -124,36 +125,33 @@ def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def _feature_tags(request: Request | Response) -> tuple[bool, bool, bool]:
+def _feature_tags(message: Request | Response) -> tuple[bool, bool, bool]:
     """Tell whether a client's tag stands as it should, whether in any other way, and whether there is a server's."""
-    try:
-        contacts = request.contacts
-    except RemoteProtocolError:
-        contacts = []
-    standard = loose = server = False
-    for address in contacts:
-        for name, value in address.parameters:
-            # RFC 3840 9: a boolean tag without a value is true; ="FALSE" says that the feature is not there.
-            if (value or "TRUE").strip('"').upper() == "FALSE":
-                continue
-            standard = standard or name.lower() == "+sip.src"
-            loose = loose or name.lower() in _SOURCE_TAGS
-            server = server or name.lower() == "+sip.srs"
+    tags = _contact_tags(message)
+    standard, server = "+sip.src" in tags, _SERVER_TAG in tags
+    loose = not _SOURCE_TAGS.isdisjoint(tags)
     if not standard:
-        loose = loose or any(_MISPLACED_TAG.search(raw) is not None for raw in request.headers.get_all("Contact"))
+        loose = loose or any(_MISPLACED_TAG.search(raw) is not None for raw in message.headers.get_all("Contact"))
     return standard, loose, server
 
 
 def is_from_server(message: Request | Response) -> bool:
     """Tell whether a message's Contact has the feature tag of a recording server, `+sip.srs` (RFC 7866 section 6.2)."""
+    return _SERVER_TAG in _contact_tags(message)
+
+
+def _contact_tags(message: Request | Response) -> frozenset[str]:
+    """Give the names, lower case, of the Contacts' parameters that are not false."""
     try:
         contacts = message.contacts
     except RemoteProtocolError:
-        return False
-    return any(
-        name.lower() == "+sip.srs" and (value or "TRUE").strip('"').upper() != "FALSE"
+        return frozenset()
+    # RFC 3840 9: a boolean tag without a value is true; ="FALSE" says that the feature is not there.
+    return frozenset(
+        name.lower()
         for address in contacts
         for name, value in address.parameters
+        if (value or "TRUE").strip('"').upper() != "FALSE"
     )
 
 

@@ -1,5 +1,6 @@
 """Runs of audio out of packets."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,6 +46,19 @@ def test_a_gap_ends_a_run() -> None:
     (first,) = made.place(media(sent[:4] + sent[6:]))
     (second,) = made.finish()
     assert (first.end, second.start) == (4 * FRAME, 6 * FRAME)
+
+
+@pytest.mark.requirement("8866-6.4-a")
+def test_packets_of_any_length_follow_one_another() -> None:
+    made = placer()
+    sizes, timestamp, sent = (80, 160, 480, 1_600, 8, 240), 1_000, []
+    for number, size in enumerate(sizes):
+        packet = RtpPacket(0, number, timestamp, 0x11, payload=bytes(size))
+        sent.append((packet.to_bytes(), round((timestamp - 1_000) / 8_000 * 1e9)))
+        timestamp += size
+    assert made.place(LineMedia(0, sent)) == []
+    (run,) = made.finish()
+    assert (run.start, run.end) == (0, sum(sizes) * TICKS_PER_SECOND // 8_000)
 
 
 def test_runs_are_bounded() -> None:

@@ -62,6 +62,7 @@ def test_types_of_sdp(kind: str, expected: bool) -> None:
     "disposition",
     ["", "recording-session", "recording-session; handling=required", "recording-session;handling=optional"],
 )
+@pytest.mark.requirement("9806-2-b")
 def test_the_disposition_of_metadata_does_not_matter(disposition: str) -> None:
     found = understood(with_parts(SDP, ("application/rs-metadata", disposition, METADATA)))
     assert found.metadata is not None

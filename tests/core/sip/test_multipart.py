@@ -102,6 +102,7 @@ def test_delimiter_lines(body: bytes, expected: list[str]) -> None:
     assert codes(body) == expected
 
 
+@pytest.mark.requirement("8068-ex-a")
 def test_a_missing_closing_delimiter() -> None:
     body = two()[: -len(b"\r\n--b--\r\n")]
     assert read(body) == EXPECTED
