@@ -39,6 +39,7 @@ FLOORS: dict[str, int] = {
     "waiting_client": 6,
     "recording": 5,
     "sip.endpoint": 4,
+    "sip.doors": 4,
     "sip.endpoint_events": 4,
     "sip.called": 4,
     "sip.calling": 4,

@@ -38,6 +38,7 @@ from siprec_core.recording.signalling import read_description
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.offer import OfferedStream, build_offer
 from siprec_core.sdp.parser import parse_sdp
+from siprec_core.sip.doors import WireDoors
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
     AckReceived,
@@ -60,18 +61,17 @@ from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import BodyPart, write_multipart
-from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.sip.session_timer import TimerPolicy
 from siprec_core.sip.uas import Refusal, warning
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Component, DatagramBatch, Flow, MediaId
+from siprec_core.types import Component, DatagramBatch, MediaId
 
 ClientOutput: TypeAlias = Command | CallEvent
 _UNFIT = Refusal(488, headers=(warning(399, "the offer does not have the streams of the recording"),))
 """RFC 3261 14.2: a refused offer "SHOULD include a Warning header field"."""
 
 
-class RecordingClient:
+class RecordingClient(WireDoors):
     """A session recording client. Inputs take `now`, monotonic seconds; what a peer sends never raises."""
 
     def __init__(self, config: ClientConfig, *, time_base: TimeBase, entropy: Entropy) -> None:
@@ -187,32 +187,7 @@ class RecordingClient:
             self._endpoint.hang_up(self._usage, now=now)
             self._drain_endpoint(now)
 
-    # wire
-
-    def receive_datagram(self, data: bytes, *, flow: Flow, now: float) -> None:
-        """Take one UDP datagram of the SIP socket."""
-        self._endpoint.receive_datagram(data, flow=flow, now=now)
-        self._drain_endpoint(now)
-
-    def flow_opened(self, flow: Flow, *, now: float) -> None:
-        """Take a connection that was asked for."""
-        self._endpoint.flow_opened(flow, now=now)
-        self._drain_endpoint(now)
-
-    def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
-        """Take octets of a connection; empty means that the peer has finished sending."""
-        self._endpoint.receive_stream(flow, data, now=now)
-        self._drain_endpoint(now)
-
-    def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
-        """Take the failure of a connection."""
-        self._endpoint.flow_failed(flow, error, now=now)
-        self._drain_endpoint(now)
-
-    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
-        """Take the answer to a `Resolve`: records, or why there are none."""
-        self._endpoint.host_resolved(query, answer, now=now)
-        self._drain_endpoint(now)
+    # media
 
     def media_bound(self, media: MediaId, *, now: float) -> None:
         """Take the success of a `BindMedia`; after the last one the INVITE leaves."""

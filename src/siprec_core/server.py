@@ -14,9 +14,8 @@ from siprec_core.machine import earliest
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.session import RecordingSession
-from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.sip.uas import Refusal
-from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, Transport
+from siprec_core.types import Address, Component, DatagramBatch, MediaId, SessionId, SinkId, Transport
 
 __all__ = ["RecordingServer", "ServerOutput", "SessionInfo"]
 
@@ -67,33 +66,6 @@ class RecordingServer(SessionRouter):
     def rebase_clock(self, time_base: TimeBase) -> None:
         """Take a stepped wall clock; running recordings keep the one they began with."""
         self._time_base = time_base
-
-    # SIP
-
-    def receive_datagram(self, data: bytes, *, flow: Flow, now: float) -> None:
-        """Take one UDP datagram of a SIP socket."""
-        self._endpoint.receive_datagram(data, flow=flow, now=now)
-        self._drain_endpoint(now)
-
-    def flow_opened(self, flow: Flow, *, now: float) -> None:
-        """Take a new connection."""
-        self._endpoint.flow_opened(flow, now=now)
-        self._drain_endpoint(now)
-
-    def receive_stream(self, flow: Flow, data: bytes, *, now: float) -> None:
-        """Take octets of a connection; empty means that the peer has finished sending."""
-        self._endpoint.receive_stream(flow, data, now=now)
-        self._drain_endpoint(now)
-
-    def flow_failed(self, flow: Flow, error: str, *, now: float) -> None:
-        """Take the failure of a connection, or of opening one. Dialogs outlive it."""
-        self._endpoint.flow_failed(flow, error, now=now)
-        self._drain_endpoint(now)
-
-    def host_resolved(self, query: QueryId, answer: DnsAnswer, *, now: float) -> None:
-        """Take the answer to a `Resolve`: records, or why there are none."""
-        self._endpoint.host_resolved(query, answer, now=now)
-        self._drain_endpoint(now)
 
     # media
 

@@ -20,6 +20,7 @@ from siprec_core.recording.request import RecordingRequest, read_answer_of_clien
 from siprec_core.recording.session import Answer, Ask, HangUp, Invitation, RecordingSession, Refuse, SessionState
 from siprec_core.recording.signalling import read_description
 from siprec_core.recording.started import StartedSession
+from siprec_core.sip.doors import WireDoors
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
     AckReceived,
@@ -54,7 +55,7 @@ _BYE_GRACE_SECONDS = 4.0
 ServerOutput: TypeAlias = Command | Event
 
 
-class SessionRouter:
+class SessionRouter(WireDoors):
     """The inner half of `RecordingServer`: one SIP endpoint and the sessions whose calls it carries."""
 
     def __init__(self, config: ServerConfig, *, time_base: TimeBase, entropy: Entropy) -> None:
