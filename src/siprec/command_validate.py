@@ -1,12 +1,14 @@
 """`siprec validate`: prints what is wrong with files, a line each, as compilers do."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from siprec.captures import read_capture
-from siprec.documents import decode, is_capture, read_file
+from siprec.documents import Document, decode, is_capture, read_file
+from siprec.guess import guess_origin
 from siprec.outcome import Exit, unreadable
 from siprec.review import review
 from siprec.terminal import clean, finding_line, write_text
@@ -28,6 +30,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="what to check")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    parser.add_argument("--guess", action="store_true", help="tell on standard error who probably wrote each file")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     sound = True
     for path in arguments.files:
         try:
-            for found in _findings(path):
+            for found in _findings(path, guess=arguments.guess):
                 sound = sound and found.severity not in bad
                 write_text(f"{clean(path)}:{found.line or 1}:{found.column or 1}: {finding_line(found)}")
         except OSError as error:
@@ -44,17 +47,31 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.DONE if sound else Exit.PROBLEMS
 
 
-def _findings(path: Path) -> Iterator[Finding]:
+def _findings(path: Path, *, guess: bool) -> Iterator[Finding]:
     with path.open("rb") as file:
         start = file.read(4)
     if not is_capture(start):
-        yield from review(decode(read_file(path)))
+        document = decode(read_file(path))
+        if guess:
+            _tell_origin(clean(path), document)
+        yield from review(document)
         return
     capture = read_capture(path)
     yield from capture.findings
     for number, message in enumerate(capture.messages, 1):
         place = f"message {number} of {format_instant(message.datagram.at_ns)}"
+        if guess:
+            _tell_origin(f"{clean(path)}: message {number}", message.document)
         for found in review(message.document):
             # A capture has no lines; those of the message are told with it.
             line = "" if found.line is None else f" line {found.line}"
             yield replace(found, where=f"{place}{line}, {found.where}", line=None, column=None)
+
+
+def _tell_origin(place: str, document: Document) -> None:
+    """Say who may have written it: a guess, and no finding."""
+    dialect, vendor = guess_origin(document)
+    said = [f"metadata of dialect {dialect}"] if dialect is not None else []
+    said += [f"probably {vendor}"] if vendor is not None else []
+    if said:
+        print(f"{place}: {', '.join(said)}", file=sys.stderr)

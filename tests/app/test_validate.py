@@ -12,6 +12,7 @@ from tests.app.test_inspect import EXAMPLES, SEED_INVITE
 from tests.core import messages
 from tests.core.messages import OFFER, request
 
+DIALECTS = Path(__file__).parents[1] / "data" / "dialects"
 METADATA = messages.METADATA
 for _short in ("c2Vzc2lvbi1vbmUtaWQ=", "cGFydGljaXBhbnQtMQ==", "c3RyZWFtLW9uZS1pZA==", "c3RyZWFtLXR3by1pZA=="):
     METADATA = METADATA.replace(_short, unique_id_for(f"{_short} of the tests"))
@@ -117,3 +118,23 @@ def test_metadata_without_its_disposition_is_a_warning(siprec: Program, tmp_path
 def test_a_uri_with_a_tag_parameter_is_no_dialog(siprec: Program, tmp_path: Path) -> None:
     data = invite(require=None).replace(b"To: <sip:recorder@192.0.2.1>", b"To: <sip:recorder@192.0.2.1;tag=x>")
     assert "siprec-no-require" in found(siprec, tmp_path / "tag.sip", data)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sdp-session-direction.sip", "metadata of dialect rfc7865"),
+        ("metadata-oracle.xml", "metadata of dialect draft-recording, probably oracle"),
+    ],
+)
+def test_who_wrote_a_file_is_guessed(siprec: Program, name: str, told: str) -> None:
+    path = DIALECTS / name
+    assert siprec("validate", path, "--guess").err.startswith(f"{path}: {told}")
+
+
+def test_a_product_that_names_itself_is_recognised(siprec: Program, tmp_path: Path) -> None:
+    path = tmp_path / "invite"
+    path.write_bytes(invite(extra=["User-Agent: Mediant SW/v.7.40A"]))
+    assert siprec("validate", path, "--guess").err == f"{path}: metadata of dialect rfc7865, probably audiocodes\n"
+    path.write_bytes(b"nothing at all")
+    assert siprec("validate", path, "--guess").err == ""
