@@ -8,47 +8,33 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import anyio
 import siprec_anyio
 import siprec_sync
-from siprec.callers import Worker, backend_of
+from siprec.callers import backend_of
 from siprec.logs import EventLog
 from siprec.outcome import Exit
+from siprec.plan import ServerPlan
 from siprec.ready import ready_file
 from siprec_core.errors import SiprecError
 from siprec_core.recording.events import Event
-from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
-from siprec_sync.tls import TlsFiles
 
 _LOGGER = logging.getLogger("siprec.server")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerPlan:
-    """What to serve."""
-
-    binds: tuple[str, ...]
-    config: ServerConfig
-    recordings: Path
-    drain_seconds: float
-    tls: TlsFiles | None = None
-    ready_file: Path | None = None
-
-
-def run_server(plan: ServerPlan, worker: Worker) -> None:
+def run_server(plan: ServerPlan) -> None:
     """Serve until TERM or INT, then drain. Raises ConfigurationError and CommandError.
 
     INT while draining ends the program at once; what was written of running recordings stays as it is.
     """
+    worker = plan.settings.worker
     if worker == "sync":
         _run_sync(plan)
         return
@@ -71,7 +57,7 @@ async def _run_async(plan: ServerPlan) -> None:
             with _announced(plan, server.listeners):
                 number = await anext(signals)
                 with _draining(plan, number):
-                    await server.shut_down(plan.drain_seconds)
+                    await server.shut_down(plan.settings.drain_seconds)
 
 
 async def _log_events(events: siprec_anyio.EventStream[Event]) -> None:
@@ -93,7 +79,7 @@ def _run_sync(plan: ServerPlan) -> None:
                 number = wishes.get()
                 if number is not None:
                     with _draining(plan, number):
-                        server.shut_down(plan.drain_seconds)
+                        server.shut_down(plan.settings.drain_seconds)
         if logger is not None:
             logger.join()
     finally:
@@ -117,7 +103,7 @@ def _watch(server: siprec_sync.Server[RecordingServer], wishes: "queue.SimpleQue
 
 
 def _sinks(plan: ServerPlan) -> DirectorySinks:
-    return DirectorySinks(plan.recordings)
+    return DirectorySinks(plan.settings.recordings)
 
 
 @contextmanager
@@ -125,7 +111,7 @@ def _announced(plan: ServerPlan, listeners: tuple[Listener, ...]) -> Iterator[No
     """Tell where we listen: on standard error, then in the ready file, which is removed at the end."""
     for listener in listeners:
         print(f"siprec: listening on {listener.transport.value}://{listener.address}", file=sys.stderr, flush=True)
-    with ready_file(plan.ready_file, listeners, plan.config.rtp_ports):
+    with ready_file(plan.settings.ready_file, listeners, plan.config.rtp_ports):
         yield
 
 
@@ -133,12 +119,12 @@ def _announced(plan: ServerPlan, listeners: tuple[Listener, ...]) -> Iterator[No
 def _draining(plan: ServerPlan, number: int) -> Iterator[None]:
     """Let a further INT end the program at once, and a further TERM do nothing."""
     name = signal.Signals(number).name
-    _LOGGER.info("%s: no new sessions, running ones have %g s", name, plan.drain_seconds)
+    _LOGGER.info("%s: no new sessions, running ones have %g s", name, plan.settings.drain_seconds)
 
     def end_at_once(number: int, frame: FrameType | None) -> None:
         del number, frame
-        if plan.ready_file is not None:
-            plan.ready_file.unlink(missing_ok=True)
+        if plan.settings.ready_file is not None:
+            plan.settings.ready_file.unlink(missing_ok=True)
         sys.stderr.flush()
         os._exit(Exit.INTERRUPTED)
 
