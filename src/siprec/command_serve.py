@@ -2,13 +2,18 @@
 
 import argparse
 import os
+import socket
 import sys
 
-from siprec.configuration import add_options, listing, read_configuration
+from siprec.configuration import Configuration, add_options, listing, read_configuration
+from siprec.listening import ListenerSetting
 from siprec.logs import set_up_logs
 from siprec.outcome import Exit
 from siprec.plan import make_plan
-from siprec.running import run_server
+from siprec.reloading import Reloader
+from siprec.running import Service, run_server
+from siprec.service import Notifier, passed_sockets
+from siprec_sync.listeners import bind_of
 
 _EXAMPLES = """examples:
   siprec serve
@@ -38,15 +43,34 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to end."""
-    configuration = read_configuration(arguments, os.environ)
-    plan = make_plan(configuration)
     if arguments.check_config:
+        configuration = read_configuration(arguments, os.environ)
+        make_plan(configuration)
         print(listing(configuration), end="")
         return Exit.DONE
-    set_up_logs(configuration.settings.log_level)
+    sockets = passed_sockets(os.environ)
+    notifier = Notifier(os.environ)
+
+    def read() -> Configuration:
+        return _with_sockets(read_configuration(arguments, os.environ), sockets)
+
+    configuration = read()
+    settings = configuration.settings
+    set_up_logs(settings.log_level, settings.log_format, debug=arguments.debug)
     _raise_file_limit()
-    run_server(plan)
+    reloader = Reloader(configuration, make_plan(configuration), read=read, debug=arguments.debug)
+    try:
+        run_server(Service(reloader=reloader, notifier=notifier, sockets=sockets))
+    finally:
+        notifier.close()
     return Exit.DONE
+
+
+def _with_sockets(configuration: Configuration, sockets: tuple[socket.socket, ...]) -> Configuration:
+    """Listen on the sockets that were passed on, where nothing is said of addresses."""
+    if not sockets or "server.bind" in configuration.origins:
+        return configuration
+    return configuration.with_values({"server.bind": tuple(ListenerSetting(bind=bind_of(each)) for each in sockets)})
 
 
 def _raise_file_limit() -> None:

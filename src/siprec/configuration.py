@@ -32,6 +32,11 @@ class Configuration:
     origins: Mapping[str, str]
     """Where a value stands that is not the default, by `section.key`."""
 
+    def with_values(self, values: Mapping[str, object]) -> "Configuration":
+        """Give this configuration with other values."""
+        merged = {**self.values, **values}
+        return Configuration(build(merged), merged, self.origins)
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the table, and `-c`."""

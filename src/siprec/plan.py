@@ -1,15 +1,18 @@
 """From settings to what a server needs: addresses, the core's configuration, TLS files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from siprec.cli import version
 from siprec.configuration import Configuration
 from siprec.digest import read_users, rule_without
 from siprec.filters import read_filter
+from siprec.listening import ListenerSetting
 from siprec.outcome import CommandError
 from siprec.settings import ServeSettings
 from siprec_core.errors import ConfigurationError
-from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.policy import ServerConfig, check_config
+from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_sync.listeners import Bind
 from siprec_sync.tls import TlsFiles
@@ -28,12 +31,12 @@ class ServerPlan:
 def make_plan(configuration: Configuration) -> ServerPlan:
     """Put together what the settings mean. Raises CommandError and ConfigurationError for what does not fit."""
     settings = configuration.settings
-    if settings.min_se > settings.session_expires:
-        raise CommandError("timers.min_se is above timers.session_expires")
+    config = _config(settings)
+    check_config(config)
     return ServerPlan(
         settings=settings,
-        binds=tuple(each.bind for each in settings.bind),
-        config=_config(settings),
+        binds=tuple(replace(each.bind, tls=_own_tls(each, settings)) for each in settings.bind),
+        config=config,
         tls=_tls(settings),
     )
 
@@ -43,6 +46,7 @@ def _config(settings: ServeSettings) -> ServerConfig:
         rtp_ports=settings.rtp_ports,
         media_host=settings.media_host,
         advertise=settings.advertise,
+        advertise_by_listener=tuple(_advertised(each) for each in settings.bind if each.advertise is not None),
         max_sessions=settings.max_sessions,
         when_full=settings.when_full,
         codecs=settings.codecs,
@@ -57,6 +61,20 @@ def _config(settings: ServeSettings) -> ServerConfig:
         product=f"siprec/{version()}",
         limits=settings.limits,
     )
+
+
+def _advertised(listener: ListenerSetting) -> Advertised:
+    try:
+        host = str(ip_address(listener.bind.host))
+    except ValueError:
+        raise CommandError(f"bind '{listener.bind}': advertise needs a numeric address to listen on") from None
+    return Advertised(
+        transport=listener.bind.transport, host=host, port=listener.bind.port, address=listener.advertise or host
+    )
+
+
+def _own_tls(listener: ListenerSetting, settings: ServeSettings) -> TlsFiles | None:
+    return None if listener.tls is None else replace(listener.tls, min_version=settings.tls_min_version)
 
 
 def _authentication(settings: ServeSettings) -> tuple[DigestRule, ...]:

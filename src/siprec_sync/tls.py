@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siprec_core.errors import ConfigurationError, SiprecError
-from siprec_sync.tls_identity import DomainContext, is_for
+from siprec_sync.tls_identity import DomainContext, identities, is_for
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and authenticated encryption only (RFC 9325 section 4.2); TLS 1.3 suites are always on."""
@@ -187,6 +187,11 @@ class TlsChannel:
     def peer_certificate(self) -> bytes | None:
         """The peer's certificate (DER), None when it gave none or the handshake is not complete."""
         return self._tls.getpeercert(binary_form=True) if self.established else None
+
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """Whom the peer's certificate names (RFC 5922 section 7.1), where one was demanded, shown and found good."""
+        return tuple(identities(self._tls.getpeercert() or {})) if self.established else ()
 
     def _shake_hands(self) -> None:
         try:
