@@ -148,7 +148,7 @@ def _watchdog_seconds(environment: MutableMapping[str, str]) -> float:
 def _connect(path: str) -> socket.socket:
     # A leading @ stands for the NUL of Linux's abstract names.
     name = f"\0{path[1:]}" if path.startswith("@") else path
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         sock.connect(name)
         sock.settimeout(0)
