@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from ssl import SSLContext
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import anyio
 import siprec_anyio
 import siprec_sync
+from siprec.options import Worker
 from siprec.outcome import CommandError, Exit
 from siprec_core.findings import Finding, Severity
 from siprec_core.recording.call import CallSpec, ClientConfig
@@ -18,8 +19,6 @@ from siprec_core.sdp.parser import parse_sdp
 from siprec_core.types import Address
 from siprec_sync.calls import CallFacade, CallProgress, CallRefusedError
 from siprec_sync.tls import TlsFiles
-
-Worker: TypeAlias = Literal["asyncio", "uvloop", "trio", "sync"]
 
 CHECKS: Final[dict[str, frozenset[str]]] = {
     "the answer has the media lines of the offer, in order": frozenset(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -65,21 +65,15 @@ def read_users(path: Path, realm: str | None, *, tolerant: bool) -> DigestRule:
     )
 
 
-def split_binds(binds: Iterable[str]) -> tuple[tuple[str, ...], tuple[DigestRule, ...]]:
-    """Take `?digest=off` off the addresses that have it; gives rules that leave these out.
-
-    Raises CommandError and ConfigurationError.
-    """
-    plain: list[str] = []
-    rules: list[DigestRule] = []
-    for bind in binds:
-        address, mark, query = bind.partition("?")
-        if mark and query not in ("digest=on", "digest=off"):
-            raise CommandError(f"bind {bind!r}: behind the question mark stands digest=on or digest=off")
-        plain.append(address)
-        if query == "digest=off":
-            rules.append(_rule_without(bind, Bind.parse(address)))
-    return tuple(plain), tuple(rules)
+def rule_without(bind: Bind) -> DigestRule:
+    """Give the rule that leaves a listener out. Raises CommandError."""
+    try:
+        host = str(ip_address(bind.host))
+    except ValueError:
+        host = ""
+    if not host or not bind.port:
+        raise CommandError(f"bind '{bind}': digest=off needs a numeric address and a port other than 0")
+    return DigestRule(users=None, transport=bind.transport, host=host, port=bind.port)
 
 
 def caller(name: str | None, password_file: Path | None) -> DigestUser | None:
@@ -131,16 +125,6 @@ def _only(realms: dict[str, _Realm], path: Path) -> str:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(map(repr, names[:5]))
     return shown if len(names) <= 5 else f"{shown}, ..."
-
-
-def _rule_without(text: str, bind: Bind) -> DigestRule:
-    try:
-        host = str(ip_address(bind.host))
-    except ValueError:
-        host = ""
-    if not host or not bind.port:
-        raise CommandError(f"bind {text!r}: digest=off needs a numeric address and a port other than 0")
-    return DigestRule(users=None, transport=bind.transport, host=host, port=bind.port)
 
 
 def _first_line(path: Path) -> str:

@@ -1,8 +1,12 @@
-"""Text logs on standard error: one line an event, with the recording and its call."""
+"""Logs on standard error, as text or JSON: one line an event, with the recording, its call and its peer."""
 
+import json
 import logging
+import re
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from siprec_core.findings import Severity
@@ -19,65 +23,136 @@ from siprec_core.recording.events import (
     SourceFound,
     StreamsChanged,
 )
-from siprec_core.types import SessionId
+from siprec_core.types import Address, SessionId
 from siprec_sync.events import printable
 
-LEVELS: Final = ("debug", "info", "warning", "error")
 _LOGGER = logging.getLogger("siprec.calls")
 _FRONTEND_LOGGER: Final = "siprec"
 """Where the frontends write events; `EventLog` tells them with their calls."""
+_CALL: Final = "siprec_call"
+"""Attribute of a log record that names the call it is about."""
+_SECRET: Final = re.compile(
+    r"(\binline:\s*)[A-Za-z0-9+/=]+"
+    r"|(\b(?:Proxy-)?Authorization\s*:\s*)[^\r\n]+"
+    r"|(\b(?:response|cnonce|password)\s*=\s*)(?:\"[^\"]*\"?|[^\s,;]+)"
+    r"|(\bsips?:[^\s:@;>]+:)[^\s@]+(?=@)",
+    re.IGNORECASE,
+)
+"""SRTP keys, credentials, passwords in URIs; what stands before each is a group."""
 
 
-def set_up_logs(level: str) -> None:
-    """Write logs from a level (`debug`, `info`, `warning`, `error`) on to standard error."""
+def set_up_logs(level: str, form: str = "text", *, debug: bool = False) -> None:
+    """Write logs from a level (`debug`, `info`, `warning`, `error`) on to standard error; again changes both.
+
+    `form` is `text` or `json`. With `debug` a fault has its traceback.
+    """
     output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(_LineFormatter("%(asctime)s %(levelname)-7s %(message)s"))
+    output.setFormatter(_JsonFormatter(debug=debug) if form == "json" else _TextFormatter(debug=debug))
     output.addFilter(lambda record: record.name != _FRONTEND_LOGGER)
     root = logging.getLogger()
     root.handlers = [output]
     root.setLevel(level.upper())
 
 
-class _LineFormatter(logging.Formatter):
-    """Instants in UTC as RFC 3339 writes them, and every record on one line."""
+def redacted(text: str) -> str:
+    """Blot out what nobody may read in a log: SRTP keys, credentials, passwords in URIs."""
+    return _SECRET.sub(lambda match: f"{match[match.lastindex or 0]}***", text)
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+
+class _Formatter(logging.Formatter):
+    def __init__(self, *, debug: bool) -> None:
+        super().__init__()
+        self._debug = debug
+
+    @staticmethod
+    def _instant(record: logging.LogRecord) -> str:
+        """Give an instant in UTC as RFC 3339 writes it."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         return f"{seconds}.{int(record.msecs):03}Z"
 
+    @staticmethod
+    def _message(record: logging.LogRecord) -> str:
+        """Give the message, with what was raised as a phrase; what could break a line is escaped."""
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0] is not None:
+            text = f"{text}: {record.exc_info[0].__name__}: {record.exc_info[1]}"
+        return printable(redacted(text), longest=4_000)
+
+    @staticmethod
+    def _call(record: logging.LogRecord) -> Mapping[str, str]:
+        """Give what names the call that a record is about."""
+        found: Mapping[str, str] = getattr(record, _CALL, {})
+        return found
+
+    def _traceback(self, record: logging.LogRecord) -> str:
+        """Give the lines that show where a fault is, nothing unless they are wanted."""
+        return self.formatException(record.exc_info) if self._debug and record.exc_info else ""
+
+
+class _TextFormatter(_Formatter):
+    """One line a record."""
+
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        # A fault of this program keeps its traceback; whatever else could break a line is a peer's text.
-        return text if record.exc_info else printable(text, longest=4_000)
+        named = "".join(f"{name}={printable(redacted(text))} " for name, text in self._call(record).items())
+        line = f"{self._instant(record)} {record.levelname:<7} {named}{self._message(record)}"
+        traceback = self._traceback(record)
+        return f"{line}\n{traceback}" if traceback else line
+
+
+class _JsonFormatter(_Formatter):
+    """One JSON object a record, on a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "at": self._instant(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            **{name: printable(redacted(text)) for name, text in self._call(record).items()},
+            "message": self._message(record),
+        }
+        if traceback := self._traceback(record):
+            fields["traceback"] = traceback
+        return json.dumps(fields, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What names a call in a log."""
+
+    call_id: str
+    peer: Address
 
 
 class EventLog:
-    """Writes the events of a server; it remembers the Call-ID of each recording."""
+    """Writes the events of a server; it remembers Call-ID and peer of each recording."""
 
     def __init__(self) -> None:
-        self._call_ids: dict[SessionId, str] = {}
+        self._calls: dict[SessionId, _Call] = {}
 
     def write(self, event: Event) -> None:
         """Write one event."""
         if isinstance(event, SessionRequested):
-            self._call_ids[event.session] = event.call_id
+            self._calls[event.session] = _Call(event.call_id, event.peer)
         level, text = _line(event)
         if _LOGGER.isEnabledFor(level):
-            _LOGGER.log(level, "%s%s", self._prefix(event), text)
+            _LOGGER.log(level, "%s", text, extra={_CALL: self._names(event)})
         if isinstance(event, SessionEnded):
-            self._call_ids.pop(event.session, None)
+            self._calls.pop(event.session, None)
         elif isinstance(event, SessionRefused):
-            refused = [session for session, call_id in self._call_ids.items() if call_id == event.call_id]
+            refused = [session for session, call in self._calls.items() if call.call_id == event.call_id]
             for session in refused:
-                del self._call_ids[session]
+                del self._calls[session]
 
-    def _prefix(self, event: Event) -> str:
+    def _names(self, event: Event) -> dict[str, str]:
         if isinstance(event, SessionRefused):
-            return f"call={event.call_id} "
+            return {"call": event.call_id, "peer": str(event.peer)}
         session = None if isinstance(event, ServerDrained) else event.session
         if session is None:
-            return ""
-        return f"recording={session} call={self._call_ids.get(session, '-')} "
+            return {}
+        call = self._calls.get(session)
+        if call is None:
+            return {"recording": session, "call": "-", "peer": "-"}
+        return {"recording": session, "call": call.call_id, "peer": str(call.peer)}
 
 
 def _line(event: Event) -> tuple[int, str]:

@@ -3,8 +3,11 @@
 import argparse
 import math
 import re
+from typing import Final, Literal, TypeAlias, get_args
 
-WORKERS = ("asyncio", "uvloop", "trio", "sync")
+Worker: TypeAlias = Literal["asyncio", "uvloop", "trio", "sync"]
+"""What runs a server or a client: an event loop, or a thread."""
+WORKERS: Final[tuple[Worker, ...]] = get_args(Worker)
 _PORTS = re.compile(r"(\d{1,5})-(\d{1,5})\Z")
 
 

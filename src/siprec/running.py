@@ -4,74 +4,97 @@ import logging
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import anyio
 import siprec_anyio
 import siprec_sync
-from siprec.callers import Worker, backend_of
+from siprec.callers import backend_of
 from siprec.logs import EventLog
 from siprec.outcome import Exit
+from siprec.plan import ServerPlan
 from siprec.ready import ready_file
+from siprec.reloading import Reloader
+from siprec.service import Heartbeat, Notifier
 from siprec_core.errors import SiprecError
 from siprec_core.recording.events import Event
-from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
+from siprec_sync.assembly import DriverSettings
 from siprec_sync.directory_sinks import DirectorySinks
+from siprec_sync.facade import Facade
 from siprec_sync.listeners import Listener
-from siprec_sync.tls import TlsFiles
 
 _LOGGER = logging.getLogger("siprec.server")
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_HANGUP: Final = getattr(signal, "SIGHUP", None)
+"""The signal to reload; some systems have none."""
+_CLOSING_SECONDS: Final = 60.0
+"""What the service manager grants for the last BYEs and files, beyond the draining."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *(() if _HANGUP is None else (_HANGUP,)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerPlan:
-    """What to serve."""
+class Service:
+    """A server as its service manager knows it."""
 
-    binds: tuple[str, ...]
-    config: ServerConfig
-    recordings: Path
-    drain_seconds: float
-    tls: TlsFiles | None = None
-    ready_file: Path | None = None
+    reloader: Reloader
+    notifier: Notifier
+    sockets: tuple[socket.socket, ...] = ()
+    """Listening sockets that were passed on."""
+
+    @property
+    def plan(self) -> ServerPlan:
+        """What is served now."""
+        return self.reloader.plan
+
+    def reload(self, server: Facade[RecordingServer, Event]) -> None:
+        """Read the configuration again, and tell the service manager so."""
+        self.notifier.reloading()
+        self.reloader.reload(server)
+        self.notifier.ready()
 
 
-def run_server(plan: ServerPlan, worker: Worker) -> None:
+def run_server(service: Service) -> None:
     """Serve until TERM or INT, then drain. Raises ConfigurationError and CommandError.
 
     INT while draining ends the program at once; what was written of running recordings stays as it is.
     """
+    worker = service.plan.settings.worker
     if worker == "sync":
-        _run_sync(plan)
+        _run_sync(service)
         return
     try:
-        anyio.run(_run_async, plan, **backend_of(worker))  # type: ignore[arg-type]
+        anyio.run(_run_async, service, **backend_of(worker))  # type: ignore[arg-type]
     except BaseExceptionGroup as group:
         if len(group.exceptions) != 1:
             raise
         raise group.exceptions[0] from group.exceptions[0].__cause__
 
 
-async def _run_async(plan: ServerPlan) -> None:
+async def _run_async(service: Service) -> None:
+    plan = service.plan
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
         async with (
             anyio.create_task_group() as tasks,
-            siprec_anyio.serve(*plan.binds, config=plan.config, sinks=_sinks(plan), tls=plan.tls) as server,
+            siprec_anyio.serve(
+                *plan.binds, config=plan.config, sinks=_sinks(plan), tls=plan.tls, settings=_driver_settings(service)
+            ) as server,
         ):
             # It ends with the server's last event.
             tasks.start_soon(_log_events, server.events())
-            with _announced(plan, server.listeners):
+            with _announced(service, server.listeners), Heartbeat(service.notifier, server):
                 number = await anext(signals)
-                with _draining(plan, number):
-                    await server.shut_down(plan.drain_seconds)
+                while number == _HANGUP:
+                    service.reload(server)
+                    number = await anext(signals)
+                with _draining(service, number):
+                    await server.shut_down(service.plan.settings.drain_seconds)
 
 
 async def _log_events(events: siprec_anyio.EventStream[Event]) -> None:
@@ -80,20 +103,24 @@ async def _log_events(events: siprec_anyio.EventStream[Event]) -> None:
         log.write(event)
 
 
-def _run_sync(plan: ServerPlan) -> None:
+def _run_sync(service: Service) -> None:
+    plan = service.plan
     wishes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     before = {number: signal.signal(number, lambda number, _: wishes.put(number)) for number in _SIGNALS}
     logger: threading.Thread | None = None
     try:
-        with siprec_sync.serve(*plan.binds, config=plan.config, sinks=_sinks(plan), tls=plan.tls) as server:
+        with siprec_sync.serve(
+            *plan.binds, config=plan.config, sinks=_sinks(plan), tls=plan.tls, settings=_driver_settings(service)
+        ) as server:
             logger = threading.Thread(target=_log_all, args=(server.events(),), name="siprec-log", daemon=True)
             logger.start()
             threading.Thread(target=_watch, args=(server, wishes), name="siprec-watch", daemon=True).start()
-            with _announced(plan, server.listeners):
-                number = wishes.get()
+            with _announced(service, server.listeners), Heartbeat(service.notifier, server):
+                while (number := wishes.get()) is not None and number == _HANGUP:
+                    service.reload(server)
                 if number is not None:
-                    with _draining(plan, number):
-                        server.shut_down(plan.drain_seconds)
+                    with _draining(service, number):
+                        server.shut_down(service.plan.settings.drain_seconds)
         if logger is not None:
             logger.join()
     finally:
@@ -117,35 +144,39 @@ def _watch(server: siprec_sync.Server[RecordingServer], wishes: "queue.SimpleQue
 
 
 def _sinks(plan: ServerPlan) -> DirectorySinks:
-    return DirectorySinks(plan.recordings)
+    return DirectorySinks(plan.settings.recordings)
+
+
+def _driver_settings(service: Service) -> DriverSettings:
+    return DriverSettings(given=service.sockets)
 
 
 @contextmanager
-def _announced(plan: ServerPlan, listeners: tuple[Listener, ...]) -> Iterator[None]:
+def _announced(service: Service, listeners: tuple[Listener, ...]) -> Iterator[None]:
     """Tell where we listen: on standard error, then in the ready file, which is removed at the end."""
     for listener in listeners:
         print(f"siprec: listening on {listener.transport.value}://{listener.address}", file=sys.stderr, flush=True)
-    with ready_file(plan.ready_file, listeners, plan.config.rtp_ports):
+    with ready_file(service.plan.settings.ready_file, listeners, service.plan.config.rtp_ports):
+        service.notifier.ready()
         yield
 
 
 @contextmanager
-def _draining(plan: ServerPlan, number: int) -> Iterator[None]:
-    """Let a further INT end the program at once, and a further TERM do nothing."""
-    name = signal.Signals(number).name
-    _LOGGER.info("%s: no new sessions, running ones have %g s", name, plan.drain_seconds)
+def _draining(service: Service, number: int) -> Iterator[None]:
+    """Let a further INT end the program at once, and further TERM and HUP do nothing."""
+    settings = service.plan.settings
+    _LOGGER.info("%s: no new sessions, running ones have %g s", signal.Signals(number).name, settings.drain_seconds)
+    service.notifier.stopping(settings.drain_seconds + _CLOSING_SECONDS)
 
     def end_at_once(number: int, frame: FrameType | None) -> None:
         del number, frame
-        if plan.ready_file is not None:
-            plan.ready_file.unlink(missing_ok=True)
+        if settings.ready_file is not None:
+            settings.ready_file.unlink(missing_ok=True)
         sys.stderr.flush()
         os._exit(Exit.INTERRUPTED)
 
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, end_at_once),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_IGN),
-    }
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    signal.signal(signal.SIGINT, end_at_once)
     try:
         yield
     finally:

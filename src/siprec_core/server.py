@@ -11,7 +11,9 @@ from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
 from siprec_core.machine import earliest
+from siprec_core.recording.live import merge_live
 from siprec_core.recording.outbound import RecordSpec
+from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.session import RecordingSession
 from siprec_core.sip.uas import Refusal
@@ -189,6 +191,19 @@ class RecordingServer(SessionRouter):
         if recording is None:
             raise LocalProtocolError("there is no such session")
         return recording
+
+    def reconfigure(self, config: ServerConfig, *, now: float) -> tuple[str, ...]:
+        """Let calls to come have another configuration, as far as it may change (`LIVE_FIELDS`); running ones go on.
+
+        Gives the names of the fields that differ and need a new server. Raises ConfigurationError for settings that
+        cannot be, and changes nothing then.
+        """
+        merged, refused = merge_live(self.config, config)
+        check_config(merged)
+        self._resources.ports.resize(*merged.rtp_ports)
+        self.config = merged
+        self._drain_deadline(now)
+        return refused
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Refuse new sessions, let running ones go on for `drain_seconds`, end the rest; then comes `ServerDrained`."""

@@ -1,7 +1,7 @@
 """Values that every floor shares: addresses, flows, media ids, batches of datagrams."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, NewType
 
@@ -58,6 +58,8 @@ class Flow:
     remote: Address
     id: FlowId | None = None
     """Set for connections, None for datagrams."""
+    peer_names: tuple[str, ...] = field(default=(), compare=False)
+    """Whom the certificate of a TLS peer names (RFC 5922 section 7.1), once that was found to be good."""
 
 
 class Listening(NamedTuple):

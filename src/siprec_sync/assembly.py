@@ -1,5 +1,6 @@
 """Puts a core, its sockets, its files and its events together, for either frontend."""
 
+import socket
 import ssl
 import time
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ class DriverSettings:
     """Receive buffer asked for each media socket, octets."""
     lookup: Lookup | None = None
     """Looks up names in place of the system and dnspython. It may block; several threads call it."""
+    given: tuple[socket.socket, ...] = ()
+    """Listening sockets that someone else has bound; each takes the place of opening its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,16 @@ class Assembly(Generic[EventT]):
     pump: Pump[EventT]
     hub: EventHub[EventT]
     listeners: tuple[Listener, ...]
+    streams: StreamSettings
+    """How connections are treated, as it was asked for."""
+
+    def renew_tls(self, tls: TlsFiles | None, binds: Sequence[Bind] = ()) -> None:
+        """Read certificates again: connections to come get them, those that stand keep theirs. From any thread.
+
+        `binds` are those of the listeners, in their order, where one has a certificate of its own. Raises
+        ConfigurationError; then everything stays as it was.
+        """
+        self.pump.signalling.settings = _with_tls(self.streams, tls, binds, self.listeners)
 
 
 def assemble(
@@ -58,8 +71,12 @@ def assemble(
     """
     settings = settings or DriverSettings()
     wanted = [bind if isinstance(bind, Bind) else Bind.parse(bind) for bind in binds]
-    streams = _with_tls(settings.streams, tls, needs_server=any(bind.transport is Transport.TLS for bind in wanted))
-    listeners = open_listeners(*wanted)
+    listeners = open_listeners(*wanted, given=settings.given)
+    try:
+        streams = _with_tls(settings.streams, tls, wanted, listeners)
+    except ConfigurationError:
+        _close(listeners)
+        raise
     media = MediaSockets(receive_buffer_size=settings.media_buffer_size)
     pump = Pump(
         core,
@@ -74,11 +91,10 @@ def assemble(
     try:
         pump.start(listeners)
     except ConfigurationError:
-        for listener in listeners:
-            listener.socket.close()
+        _close(listeners)
         pump.close()
         raise
-    return Assembly(pump, hub, listeners)
+    return Assembly(pump, hub, listeners, settings.streams)
 
 
 def read_clocks() -> TimeBase:
@@ -86,12 +102,31 @@ def read_clocks() -> TimeBase:
     return TimeBase(monotonic=time.monotonic(), unix_ns=time.time_ns())
 
 
-def _with_tls(streams: StreamSettings, tls: TlsFiles | ssl.SSLContext | None, *, needs_server: bool) -> StreamSettings:
+def _close(listeners: Sequence[Listener]) -> None:
+    for listener in listeners:
+        listener.socket.close()
+
+
+def _with_tls(
+    streams: StreamSettings,
+    tls: TlsFiles | ssl.SSLContext | None,
+    binds: Sequence[Bind],
+    listeners: Sequence[Listener],
+) -> StreamSettings:
+    own = {
+        listener.address: server_context(bind.tls)
+        for bind, listener in zip(binds, listeners, strict=False)
+        if bind.tls is not None and listener.transport is Transport.TLS
+    }
+    if own:
+        streams = replace(streams, listener_tls=own)
+    shared = any(listener.transport is Transport.TLS and listener.address not in own for listener in listeners)
+    client = streams.client_tls
     if tls is None:
-        if needs_server and streams.server_tls is None:
+        if shared and streams.server_tls is None:
             raise ConfigurationError("a tls:// listener needs a certificate and its key")
-        return streams if streams.client_tls else replace(streams, client_tls=client_context())
+        return replace(streams, client_tls=client or client_context())
     if isinstance(tls, ssl.SSLContext):
-        return replace(streams, server_tls=tls, client_tls=streams.client_tls or client_context())
-    server = server_context(tls) if needs_server else streams.server_tls
-    return replace(streams, server_tls=server, client_tls=streams.client_tls or client_context(tls))
+        return replace(streams, server_tls=tls, client_tls=client or client_context())
+    server = server_context(tls) if shared else streams.server_tls
+    return replace(streams, server_tls=server, client_tls=client or client_context(tls))

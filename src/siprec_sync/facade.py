@@ -1,15 +1,17 @@
 """What the server objects of both frontends have in common: everything but the waiting."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from siprec_core.recording.events import Event, SessionRequested
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.types import SessionId
 from siprec_sync.assembly import Assembly
-from siprec_sync.listeners import Listener
+from siprec_sync.listeners import Bind, Listener
 from siprec_sync.pump import Core, EventT
+from siprec_sync.tls import TlsFiles
 
 DEFAULT_BINDS = ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060")
 """Where a server listens that was told nothing: on this machine only."""
@@ -65,6 +67,18 @@ class Facade(ABC, Generic[CoreT, EventT]):
     def failed(self) -> BaseException | None:
         """The fault that stopped the driver, None while all is well."""
         return self._assembly.pump.failed
+
+    def call_soon(self, function: Callable[[CoreT, float], object]) -> None:
+        """Have the driver's next turn call `function` with the core and `now`; from any thread, without an answer."""
+        self._assembly.pump.call(partial(function, self.core))
+
+    def renew_tls(self, tls: TlsFiles | None, binds: Sequence[Bind] = ()) -> None:
+        """Read certificates again: connections to come get them, those that stand keep theirs. From any thread.
+
+        `binds` are those of the listeners, in their order, where one has a certificate of its own. Raises
+        ConfigurationError; then everything stays as it was.
+        """
+        self._assembly.renew_tls(tls, binds)
 
     @abstractmethod
     def request(self, function: Callable[[CoreT, float], ResultT]) -> ResultT:

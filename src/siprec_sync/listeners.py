@@ -3,6 +3,7 @@
 import logging
 import re
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from siprec_core.errors import ConfigurationError
 from siprec_core.types import Address, Transport
 from siprec_sync.datagrams import address_of
+from siprec_sync.tls import TlsFiles
 
 _LOGGER = logging.getLogger("siprec.listeners")
 
@@ -30,6 +32,8 @@ class Bind:
     """IPv4, IPv6 without brackets, or a name of this host."""
     port: int
     """0 = any free port."""
+    tls: TlsFiles | None = None
+    """Certificate of this listener alone; None takes that of the server."""
 
     @classmethod
     def parse(cls, text: str) -> "Bind":
@@ -67,19 +71,36 @@ class Listener:
         return {"transport": self.transport.value, "host": self.address.host, "port": self.address.port}
 
 
-def open_listeners(*binds: str | Bind) -> tuple[Listener, ...]:
-    """Open a listener for each address, all or none.
+def open_listeners(*binds: str | Bind, given: Sequence[socket.socket] = ()) -> tuple[Listener, ...]:
+    """Open a listener for each address, all or none; a socket that was given takes the place of opening its address.
 
-    Raises ConfigurationError that names the address when one is malformed, in use or not ours.
+    Raises ConfigurationError that names the address when one is malformed, in use or not ours, and when a given socket
+    is that of none. All given sockets are closed then.
     """
     with ExitStack() as opened:
+        for sock in given:
+            opened.callback(sock.close)
+        left = list(given)
         listeners: list[Listener] = []
         for bind in binds:
-            listener = open_listener(bind if isinstance(bind, Bind) else Bind.parse(bind))
+            wanted = bind if isinstance(bind, Bind) else Bind.parse(bind)
+            listener = _take_given(wanted, left) or open_listener(wanted)
             opened.callback(listener.socket.close)
             listeners.append(listener)
+        if left:
+            raise ConfigurationError(f"the socket that was passed on for {local_address(left[0])} fits no listener")
         opened.pop_all()
     return tuple(listeners)
+
+
+def bind_of(sock: socket.socket) -> Bind:
+    """Give the bind that a socket opened by someone else takes the place of. Raises ConfigurationError."""
+    kinds = {socket.SOCK_DGRAM: Transport.UDP, socket.SOCK_STREAM: Transport.TCP}
+    transport = kinds.get(sock.type)
+    if transport is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        raise ConfigurationError("a socket that was passed on is neither UDP nor TCP")
+    address = local_address(sock)
+    return Bind(transport, address.host, address.port)
 
 
 def open_listener(bind: Bind) -> Listener:
@@ -134,6 +155,31 @@ def reason_of(error: OSError) -> str:
     """Give an operating system error as one lower-case phrase for a log line or a finding."""
     text = error.strerror or str(error) or "input/output error"
     return text[:1].lower() + text[1:]
+
+
+def _take_given(bind: Bind, given: list[socket.socket]) -> Listener | None:
+    """Take the socket that is bound to the address of `bind` off the list, None when there is none."""
+    kind = socket.SOCK_DGRAM if bind.transport is Transport.UDP else socket.SOCK_STREAM
+    try:
+        wanted = _resolve(Address(bind.host, bind.port), kind)[1][:2]
+        found = next((sock for sock in given if sock.type is kind and sock.getsockname()[:2] == wanted), None)
+        if found is None:
+            return None
+        if (
+            found.family == socket.AF_INET6
+            and is_wildcard(bind.host)
+            and not found.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        ):
+            raise ConfigurationError(f"the socket passed on for {bind} takes IPv4 too: make it IPv6 only")
+        found.settimeout(0)
+        if kind is socket.SOCK_STREAM:
+            found.listen(BACKLOG)
+        else:
+            _grow_receive_buffer(found, SIGNALLING_BUFFER_SIZE)
+    except OSError as error:
+        raise ConfigurationError(f"the socket passed on for {bind}: {reason_of(error)}") from error
+    given.remove(found)
+    return Listener(bind.transport, local_address(found), found)
 
 
 def _open_stream_listener(bind: Bind) -> socket.socket:

@@ -26,6 +26,7 @@ from siprec_sync.facade import (
     SessionActions,
     SessionControl,
 )
+from siprec_sync.listeners import Bind
 from siprec_sync.pump import Storage
 from siprec_sync.sinks import Sinks
 from siprec_sync.tls import TlsFiles
@@ -151,7 +152,7 @@ def _sessions_of(feed: SessionFeed[Session], bell: Bell) -> Iterator[Session]:
 
 
 def serve(
-    *binds: str,
+    *binds: str | Bind,
     config: ServerConfig | None = None,
     sinks: Sinks,
     tls: TlsFiles | ssl.SSLContext | None = None,

@@ -8,8 +8,8 @@ import selectors
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeAlias
 
@@ -54,6 +54,8 @@ class StreamSettings:
     """How connections are treated. Times in seconds, sizes in octets."""
 
     server_tls: ssl.SSLContext | None = None
+    listener_tls: Mapping[Address, ssl.SSLContext] = field(default_factory=dict)
+    """Contexts of the listeners that have one of their own, by bound address."""
     client_tls: ssl.SSLContext | None = None
     handshake_seconds: float = 10.0
     """For connecting and the TLS handshake together: stops connections that never say a word."""
@@ -102,6 +104,15 @@ class Signalling:
             self._reader.prepare(listener.socket)
             self._by_local[listener.address] = listener
         self._watch_listener(listener)
+
+    @property
+    def settings(self) -> StreamSettings:
+        """How connections to come are treated; may be replaced at any time, from any thread."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: StreamSettings) -> None:
+        self._settings = settings
 
     def next_timeout(self) -> float | None:
         """Give the instant of the earliest deadline."""
@@ -252,7 +263,9 @@ class Signalling:
         try:
             channel = None
             if listener.transport is Transport.TLS:
-                channel = make_channel(self._settings.server_tls, server_side=True)
+                settings = self._settings
+                context = settings.listener_tls.get(listener.address, settings.server_tls)
+                channel = make_channel(context, server_side=True)
             connection = self._connection(sock, FlowId(self._last_id), listener.transport, remote, channel)
         except (OSError, TlsError) as error:
             _LOGGER.info("connection from %s failed: %s", remote, error)

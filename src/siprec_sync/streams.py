@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import ssl
+from dataclasses import replace
 from enum import Enum, auto
 
 from siprec_core.types import Address, Flow, FlowId, Transport
@@ -164,6 +165,7 @@ class StreamConnection:
             raise StreamFailure(f"TLS: {error}") from error
         if self._tls.established and self.state is StreamState.HANDSHAKING:
             self.state = StreamState.OPEN
+            self.flow = replace(self.flow, peer_names=self._tls.peer_names)
         self._ended = self._ended or self._tls.ended
         self._flush()
         return pieces

@@ -3,15 +3,17 @@
 RFC 7866 section 12 wants SIP over TLS; RFC 5922 says whose name the certificate must show.
 """
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from siprec_core.errors import ConfigurationError, SiprecError
-from siprec_sync.tls_identity import DomainContext, is_for
+from siprec_sync.tls_identity import DomainContext, identities, is_for
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and authenticated encryption only (RFC 9325 section 4.2); TLS 1.3 suites are always on."""
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _READ_SIZE = 64 * 1024
 
 
@@ -30,18 +32,24 @@ class TlsFiles:
     authorities: Path | str | None = None
     """Certificates that we trust: a server then demands a certificate of its clients (RFC 7866 section 12.1); a client
     trusts these instead of the system's."""
+    client_auth: str = "required"
+    """`required`, or `optional`: clients may come without a certificate, but one that they show has to be good."""
+    min_version: str = "1.2"
+    """Oldest version of TLS that is spoken, `1.2` or `1.3`."""
 
 
 def server_context(files: TlsFiles) -> ssl.SSLContext:
     """Make the context of a TLS listener. Raises ConfigurationError that names the file."""
     if files.certificate is None:
         raise ConfigurationError("a TLS listener needs a certificate and its key")
+    if files.client_auth not in ("required", "optional"):
+        raise ConfigurationError(f"client_auth: {files.client_auth!r} is neither required nor optional")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _harden(context)
+    _harden(context, files)
     _load_certificate(context, files)
     if files.authorities is not None:
         _load_authorities(context, files.authorities)
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED if files.client_auth == "required" else ssl.CERT_OPTIONAL
     return context
 
 
@@ -52,7 +60,7 @@ def client_context(files: TlsFiles | None = None, *, verify: bool = True) -> ssl
     """
     files = files or TlsFiles()
     context = DomainContext(ssl.PROTOCOL_TLS_CLIENT)
-    _harden(context)
+    _harden(context, files)
     # The check of the ssl module lets wildcards match and knows no sip URIs: `TlsChannel` has that of RFC 5922.
     context.check_hostname = False
     if not verify:
@@ -66,9 +74,17 @@ def client_context(files: TlsFiles | None = None, *, verify: bool = True) -> ssl
     return context
 
 
-def _harden(context: ssl.SSLContext) -> None:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+def _harden(context: ssl.SSLContext, files: TlsFiles) -> None:
+    version = _VERSIONS.get(files.min_version)
+    if version is None:
+        raise ConfigurationError(f"min_version: {files.min_version!r} is neither 1.2 nor 1.3")
+    context.minimum_version = version
     context.set_ciphers(_CIPHERS)
+    if key_log := os.environ.get("SSLKEYLOGFILE"):
+        try:
+            context.keylog_filename = key_log
+        except OSError as error:
+            raise ConfigurationError(f"SSLKEYLOGFILE {key_log}: {_phrase(error)}") from error
     # Renegotiation lets a peer make us do the expensive half of a handshake again and again.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
 
@@ -171,6 +187,11 @@ class TlsChannel:
     def peer_certificate(self) -> bytes | None:
         """The peer's certificate (DER), None when it gave none or the handshake is not complete."""
         return self._tls.getpeercert(binary_form=True) if self.established else None
+
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """Whom the peer's certificate names (RFC 5922 section 7.1), where one was demanded, shown and found good."""
+        return tuple(identities(self._tls.getpeercert() or {})) if self.established else ()
 
     def _shake_hands(self) -> None:
         try:

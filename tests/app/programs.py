@@ -47,16 +47,16 @@ class Program:
         return Done(code, out, err)
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(SRC), "NO_COLOR": "1", "COLUMNS": "120", "PYTHONWARNINGS": "error"}
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, **more, "PYTHONPATH": str(SRC), "NO_COLOR": "1", "COLUMNS": "120", "PYTHONWARNINGS": "error"}
 
 
-def start(words: Sequence[object], folder: Path) -> "subprocess.Popen[str]":
+def start(words: Sequence[object], folder: Path, **more: str) -> "subprocess.Popen[str]":
     """Start the program in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "siprec", *map(str, words)],
         cwd=folder,
-        env=environment(),
+        env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -87,11 +87,14 @@ class RunningServer:
 
 
 @contextmanager
-def serving(folder: Path, *words: object) -> Iterator[RunningServer]:
-    """Serve until the block ends; the SIP ports are the system's choice, the media ports this process's."""
+def serving(folder: Path, *words: object, **more: str) -> Iterator[RunningServer]:
+    """Serve until the block ends; the SIP ports are the system's choice, the media ports this process's.
+
+    `more` are variables of the environment.
+    """
     ready = folder / "ready.json"
     low, high = rtp_ports()
-    program = start(["serve", "--ready-file", ready, "--rtp-ports", f"{low}-{high}", *words], folder)
+    program = start(["serve", "--ready-file", ready, "--rtp-ports", f"{low}-{high}", *words], folder, **more)
     try:
         until = time.monotonic() + SECONDS
         while not ready.exists() and program.poll() is None and time.monotonic() < until:

@@ -1,11 +1,13 @@
 """Log lines: one an event, whatever a peer wrote."""
 
+import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from siprec.logs import EventLog, set_up_logs
+from siprec.logs import EventLog, redacted, set_up_logs
 from siprec_core.findings import Severity, finding
 from siprec_core.recording.events import (
     Diagnostic,
@@ -53,12 +55,12 @@ def test_lines_name_recording_and_call(capsys: pytest.CaptureFixture[str]) -> No
         SessionRefused(call_id="other", peer=PEER, status=486, reason="Busy Here"),
         ServerDrained(),
     )
-    start = "recording=0123 call=c\\r\\n1\\x1b[31m "
+    start = "recording=0123 call=c\\r\\n1\\x1b[31m peer=192.0.2.1:5060 "
     assert found == [
         f"INFO    {start}requested by 192.0.2.1:5060 over tcp, agent\\n2000-01-01 forged",
         f"INFO    {start}established, streams 1, 2",
         f"ERROR   {start}ended (bye), failed, 2024/01/15/0123",
-        "WARNING call=other refused 192.0.2.1:5060: 486 Busy Here",
+        "WARNING call=other peer=192.0.2.1:5060 refused 192.0.2.1:5060: 486 Busy Here",
         "INFO    all sessions have ended",
     ]
 
@@ -86,4 +88,63 @@ def test_the_frontends_own_event_lines_are_not_repeated(capsys: pytest.CaptureFi
 def test_refused_and_ended_calls_are_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
     refused = SessionRefused(call_id=REQUESTED.call_id, peer=PEER, status=487, reason="Request Terminated")
     found = lines(capsys, "info", REQUESTED, refused, SessionEstablished(session=ID, labels=()))
-    assert found[-1].startswith("INFO    recording=0123 call=- ")
+    assert found[-1].startswith("INFO    recording=0123 call=- peer=- ")
+
+
+@pytest.mark.usefixtures("restored_logs")
+def test_json_has_the_call_in_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    log = EventLog()
+    log.write(REQUESTED)
+    log.write(ServerDrained())
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("at"))
+    assert first == {
+        "level": "info",
+        "logger": "siprec.calls",
+        "recording": "0123",
+        "call": "c\\r\\n1\\x1b[31m",
+        "peer": "192.0.2.1:5060",
+        "message": "requested by 192.0.2.1:5060 over tcp, agent\\n2000-01-01 forged",
+    }
+    assert (second["message"], "call" in second) == ("all sessions have ended", False)
+
+
+def fault() -> None:
+    try:
+        raise ValueError("broken\nthing")
+    except ValueError:
+        logging.getLogger("siprec.driver").critical("the driver stops", exc_info=True)
+
+
+@pytest.mark.usefixtures("restored_logs")
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_fault_has_its_traceback_only_for_debugging(capsys: pytest.CaptureFixture[str], form: str) -> None:
+    set_up_logs("info", form)
+    fault()
+    (line,) = capsys.readouterr().err.splitlines()
+    message = json.loads(line)["message"] if form == "json" else line
+    assert message.endswith("the driver stops: ValueError: broken\\nthing")
+    assert "Traceback" not in line
+    set_up_logs("info", form, debug=True)
+    fault()
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert (len(shown.splitlines()) == 1) is (form == "json")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "a=crypto:1 SUITE inline:AAAA+/bb==|2^20",
+            "a=crypto:1 SUITE inline:***|2^20",
+        ),
+        ("Authorization: Digest username=x\r\nVia: y", "Authorization: ***\r\nVia: y"),
+        ('Digest nonce="1", response="0123", uri="sip:x"', 'Digest nonce="1", response=***, uri="sip:x"'),
+        ("to sip:alice:secret@example.com", "to sip:alice:***@example.com"),
+        ("to sip:alice@example.com:5060", "to sip:alice@example.com:5060"),
+    ],
+)
+def test_secrets_are_blotted_out(text: str, shown: str) -> None:
+    assert redacted(text) == shown

@@ -90,6 +90,7 @@ class RecordingAccount:
         "_limits",
         "_local_tag",
         "_peer",
+        "_peer_names",
         "_remote_tag",
         "_time_base",
         "_timeline",
@@ -121,6 +122,7 @@ class RecordingAccount:
         self._peer: Address | None = None
         self._user_agent: str | None = None
         self._authenticated_user: str | None = None
+        self._peer_names: tuple[str, ...] = ()
         self.lines: dict[int, LineAccount] = {}
         """Lines by index that were accepted at some time."""
         self.metadata = MetadataState(limits=limits)
@@ -145,13 +147,14 @@ class RecordingAccount:
         user_agent: str | None,
         authenticated_user: str | None = None,
         initiator: Initiator = "client",
+        peer_names: tuple[str, ...] = (),
         now: float,
     ) -> None:
         """Take the INVITE that began the recording; `peer`, `remote_tag` and `user_agent` are the client's."""
         self._initiator = initiator
         self._call_id, self._local_tag, self._remote_tag = call_id, local_tag, remote_tag
         self._transport, self._peer, self._user_agent = transport, peer, user_agent
-        self._authenticated_user = authenticated_user
+        self._authenticated_user, self._peer_names = authenticated_user, peer_names
         self._add_entry("invited", {}, now=now)
 
     def offer_answered(
@@ -267,6 +270,7 @@ class RecordingAccount:
             peer=self._peer,
             user_agent=self._user_agent,
             authenticated_user=self._authenticated_user,
+            peer_names=self._peer_names,
             started_ns=self.started_ns,
             answered_ns=self.answered_ns,
             ended_ns=self._ended_ns,

@@ -25,6 +25,8 @@ class SessionRequested:
     """Who asked, by Digest, where the listener wants that."""
     initiator: Initiator = "client"
     """Who asked: the client, or we (RFC 7866 section 6.2)."""
+    peer_names: tuple[str, ...] = ()
+    """Whom the certificate of the peer names (RFC 5922 section 7.1); none without TLS on both sides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

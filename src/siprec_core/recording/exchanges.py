@@ -176,6 +176,7 @@ class SessionExchanges(ABC):
             peer=invitation.flow.remote,
             user_agent=request.headers.get("User-Agent"),
             authenticated_user=invitation.authenticated_user,
+            peer_names=invitation.flow.peer_names,
             now=now,
         )
         self._found(invitation.read.findings)
@@ -360,7 +361,7 @@ class SessionExchanges(ABC):
             exchange.offer,
             exchange.plan,
             ports=ports,
-            address=self._config.advertise or self._config.media_host or self.flow.local.host,
+            address=self._config.media_address(self.flow),
             session_id=self._sdp_session,
             previous=None if self._answered is None else self._answered.answer,
         )

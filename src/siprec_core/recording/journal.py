@@ -107,6 +107,8 @@ class JournalWriter:
             "started_ns": time_base.unix_ns_at(now if started is None else started),
             "time_base": {"monotonic": time_base.monotonic, "unix_ns": time_base.unix_ns},
         }
+        if flow.peer_names:
+            fields = {**fields, "peer_names": list(flow.peer_names)}
         if authenticated_user is not None:
             fields = {**fields, "authenticated_user": authenticated_user}
         head = self._encoder.start(application=self.application) + self._encoder.add_interface(SIP_INTERFACE)

@@ -3,16 +3,19 @@
 import re
 from dataclasses import dataclass
 
-from siprec_core.errors import RemoteProtocolError
+from siprec_core.errors import ConfigurationError, RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.metadata.privacy import MetadataFilter
 from siprec_core.sip import uas
+from siprec_core.sip.advertised import Advertised, advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.multipart import ParsedBody
+from siprec_core.sip.session_timer import LEAST_MIN_SE
 from siprec_core.sip.uas import Refusal
+from siprec_core.types import Flow
 
 METADATA_TYPES = frozenset(uas.METADATA_TYPES)
 """Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
@@ -36,6 +39,8 @@ class ServerConfig:
     """Address to receive media on; None takes the one that the INVITE came to."""
     advertise: str | None = None
     """Address for SDP, Via and Contact in place of the local one (NAT)."""
+    advertise_by_listener: tuple[Advertised, ...] = ()
+    """The same for the calls of single listeners, before `advertise`; the first that fits counts."""
     max_sessions: int | None = None
     """Recordings at a time; None is without limit."""
     when_full: str = "busy"
@@ -72,6 +77,21 @@ class ServerConfig:
     product: str = "siprec"
     """Text of the Server header field, and the application named in journals."""
     limits: Limits = Limits()
+
+    def media_address(self, flow: Flow) -> str:
+        """Give the address that the SDP of a call along `flow` names."""
+        told = advertised(self.advertise_by_listener, flow.transport, flow.local) or self.advertise
+        return told or self.media_host or flow.local.host
+
+
+def check_config(config: ServerConfig) -> None:
+    """Raise ConfigurationError for settings that cannot be."""
+    if config.when_full not in ("busy", "unavailable"):
+        raise ConfigurationError(f"when_full: {config.when_full!r} is neither busy nor unavailable")
+    if config.min_se < LEAST_MIN_SE or config.session_expires < config.min_se:
+        raise ConfigurationError("min_se: at least 90 seconds and not above session_expires (RFC 4028)")
+    if config.max_sessions is not None and config.max_sessions < 1:
+        raise ConfigurationError("max_sessions: must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,10 @@ class PortPool:
 
     def __init__(self, low: int, high: int) -> None:
         """Take the pairs within `low` to `high`, both included; raises ConfigurationError when there is none."""
-        if not 1 <= low <= high <= 65_535:
-            raise ConfigurationError(f"rtp_ports: {low}-{high} is not a range within 1-65535")
+        self._free = deque(_pairs(low, high))
+        self._taken: set[int] = set()
         self.low = low
         self.high = high
-        self._free = deque(range(low + low % 2, high, 2))
-        self._taken: set[int] = set()
-        if not self._free:
-            raise ConfigurationError(f"rtp_ports: {low}-{high} has no even port with its odd neighbour")
 
     def __len__(self) -> int:
         return len(self._free)
@@ -40,4 +36,26 @@ class PortPool:
         """Let a taken pair rest; anything else is ignored."""
         if port in self._taken:
             self._taken.remove(port)
-            self._free.append(port)
+            if self.low <= port < self.high:
+                self._free.append(port)
+
+    def resize(self, low: int, high: int) -> None:
+        """Have another range; pairs outside of it that are in use go when they are given back.
+
+        Raises ConfigurationError when there is no pair in it.
+        """
+        wanted = _pairs(low, high)
+        known = self._taken.union(self._free)
+        self._free = deque(port for port in self._free if port in wanted)
+        self._free.extend(port for port in wanted if port not in known)
+        self.low, self.high = low, high
+
+
+def _pairs(low: int, high: int) -> range:
+    """Give the even ports whose odd neighbours are in the range too."""
+    if not 1 <= low <= high <= 65_535:
+        raise ConfigurationError(f"rtp_ports: {low}-{high} is not a range within 1-65535")
+    pairs = range(low + low % 2, high, 2)
+    if not pairs:
+        raise ConfigurationError(f"rtp_ports: {low}-{high} has no even port with its odd neighbour")
+    return pairs

@@ -466,8 +466,13 @@ class Replay:
             user_agent=None if message is None else agent_of(message),
             authenticated_user=user if isinstance(user := start.get("authenticated_user"), str) else None,
             initiator="server" if by_server else "client",
+            peer_names=_texts(start.get("peer_names")),
             now=self._time_base.monotonic_at(account.started_ns),
         )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 def _component_of(payload: bytes) -> Component:

@@ -110,6 +110,8 @@ class RecordingReport:
     user_agent: str | None
     authenticated_user: str | None
     """Who called, by Digest; None where nobody asked for that."""
+    peer_names: tuple[str, ...]
+    """Whom the peer's certificate names (RFC 5922 section 7.1); none without TLS on both sides."""
     started_ns: int
     """Nanoseconds since 1970-01-01T00:00:00Z, as all instants here."""
     answered_ns: int | None
@@ -149,6 +151,7 @@ class RecordingReport:
             "peer": _address(self.peer),
             "user_agent": self.user_agent,
             "authenticated_user": self.authenticated_user,
+            "peer_names": list(self.peer_names),
             "started_at": format_instant(self.started_ns),
             "answered_at": _instant(self.answered_ns),
             "ended_at": _instant(self.ended_ns),

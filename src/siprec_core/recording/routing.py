@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
 from siprec_core.entropy import Entropy, Ids
-from siprec_core.errors import ConfigurationError, LocalProtocolError
+from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
 from siprec_core.machine import Outbox
 from siprec_core.recording.commands import BindMedia, Command, OpenSink
@@ -13,7 +13,7 @@ from siprec_core.recording.events import Diagnostic, Event, ServerDrained, Sessi
 from siprec_core.recording.exchanges import UNANSWERED_STATES
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.outbound import RecordSpec, decline, invite_without_offer
-from siprec_core.recording.policy import UNDERSTOOD, ServerConfig, refuse_unmarked
+from siprec_core.recording.policy import UNDERSTOOD, ServerConfig, check_config, refuse_unmarked
 from siprec_core.recording.ports import PortPool
 from siprec_core.recording.report import Initiator
 from siprec_core.recording.request import RecordingRequest, read_answer_of_client, read_request
@@ -44,7 +44,7 @@ from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.info import read_digit
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request
-from siprec_core.sip.session_timer import LEAST_MIN_SE, TimerPolicy
+from siprec_core.sip.session_timer import TimerPolicy
 from siprec_core.sip.status import reason_phrase
 from siprec_core.sip.uas import Refusal, carries_offer
 from siprec_core.timers import TimerQueue
@@ -60,12 +60,7 @@ class SessionRouter(WireDoors):
 
     def __init__(self, config: ServerConfig, *, time_base: TimeBase, entropy: Entropy) -> None:
         """Raises ConfigurationError for settings that cannot be."""
-        if config.when_full not in ("busy", "unavailable"):
-            raise ConfigurationError(f"when_full: {config.when_full!r} is neither busy nor unavailable")
-        if config.min_se < LEAST_MIN_SE or config.session_expires < config.min_se:
-            raise ConfigurationError("min_se: at least 90 seconds and not above session_expires (RFC 4028)")
-        if config.max_sessions is not None and config.max_sessions < 1:
-            raise ConfigurationError("max_sessions: must be at least 1")
+        check_config(config)
         self.config = config
         self._ids = Ids(entropy)
         self._time_base = time_base
@@ -78,6 +73,7 @@ class SessionRouter(WireDoors):
                 # RFC 3262 3: our 1xx are reliable where a client requires it; to our own requests we know none.
                 supported_when_called=("100rel",),
                 advertise=config.advertise,
+                advertise_by_listener=config.advertise_by_listener,
                 timers=TimerPolicy(
                     session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
                 ),
@@ -276,6 +272,7 @@ class SessionRouter(WireDoors):
                 user_agent=user_agent,
                 authenticated_user=session.authenticated_user,
                 initiator=initiator,
+                peer_names=session.flow.peer_names,
             )
         )
 

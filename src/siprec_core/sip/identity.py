@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
+from siprec_core.sip.advertised import Advertised, advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.dialog import Dialog, joined_session_id
@@ -36,6 +37,8 @@ class EndpointConfig:
     """Option tags that responses list besides: what we apply as the called side only."""
     advertise: str | None = None
     """Host for Via and Contact in place of the local address (NAT)."""
+    advertise_by_listener: tuple[Advertised, ...] = ()
+    """The same for single listeners, before `advertise`; the first that fits counts."""
     timers: TimerPolicy = DEFAULT_TIMERS
     """What we want of session timers (RFC 4028)."""
     large_over_tcp: bool = False
@@ -57,9 +60,14 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def advertised_host(config: EndpointConfig, transport: Transport, local: Address) -> str:
+    """Give the host that Via and Contact name for what we hear at `local`."""
+    return advertised(config.advertise_by_listener, transport, local) or config.advertise or local.host
+
+
 def contact(config: EndpointConfig, flow: Flow, *, secure: bool = False) -> str:
     """Give our Contact for a dialog along `flow`, with the feature tag outside the brackets (RFC 7866 6.1.1)."""
-    host = bracketed(config.advertise or flow.local.host)
+    host = bracketed(advertised_host(config, flow.transport, flow.local))
     scheme = "sips" if secure else "sip"
     suffix = "" if flow.transport is Transport.UDP or secure else f";transport={flow.transport.value}"
     return f"<{scheme}:{host}:{flow.local.port}{suffix}>;{config.feature_tag}"
@@ -67,7 +75,7 @@ def contact(config: EndpointConfig, flow: Flow, *, secure: bool = False) -> str:
 
 def via(config: EndpointConfig, transport: Transport, local: Address, branch: str) -> str:
     """Give our Via with a fresh branch; rport asks for answers to where we send from (RFC 3581 section 3)."""
-    host = bracketed(config.advertise or local.host)
+    host = bracketed(advertised_host(config, transport, local))
     return f"SIP/2.0/{transport.via_name} {host}:{local.port};branch={branch};rport"
 
 

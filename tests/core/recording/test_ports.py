@@ -19,6 +19,7 @@ class AgainstAList(RuleBasedStateMachine):
         super().__init__()
         self.pool = PortPool(LOW, HIGH)
         self.free = list(PAIRS)
+        self.pairs = set(PAIRS)
         self.taken: set[int] = set()
 
     @rule()
@@ -34,15 +35,32 @@ class AgainstAList(RuleBasedStateMachine):
         self.pool.give_back(port)
         if port in self.taken:
             self.taken.remove(port)
-            self.free.append(port)
+            if port in self.pairs:
+                self.free.append(port)
+
+    @rule(low=st.integers(LOW - 20, LOW + 6), size=st.integers(2, 30))
+    def resize(self, low: int, size: int) -> None:
+        self.pool.resize(low, low + size)
+        wanted = [port for port in range(low, low + size) if port % 2 == 0]
+        known = {*self.free, *self.taken}
+        self.free = [port for port in self.free if port in wanted] + [port for port in wanted if port not in known]
+        self.pairs = set(wanted)
 
     @invariant()
     def nothing_is_lost(self) -> None:
         assert len(self.pool) == len(self.free)
-        assert sorted([*self.free, *self.taken]) == PAIRS
+        assert self.pairs <= {*self.free, *self.taken}
+        assert len({*self.free, *self.taken}) == len(self.free) + len(self.taken)
 
 
 TestAgainstAList = AgainstAList.TestCase
+
+
+def test_a_range_that_cannot_be_leaves_the_old_one() -> None:
+    pool = PortPool(30_000, 30_003)
+    with pytest.raises(ConfigurationError, match="30001-30002"):
+        pool.resize(30_001, 30_002)
+    assert (pool.low, pool.high, len(pool)) == (30_000, 30_003, 2)
 
 
 @given(st.integers(1, 65_535), st.integers(0, 40))

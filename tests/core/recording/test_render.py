@@ -72,8 +72,9 @@ def test_the_report() -> None:
     report = report_of(files)
     assert list(report) == [
         "version", "id", "status", "end_reason", "initiator", "call_id", "local_tag", "remote_tag", "transport", "peer",
-        "user_agent", "authenticated_user", "started_at", "answered_at", "ended_at", "duration", "datamode", "dialect",
-        "groups", "sessions", "participants", "contributions", "streams", "timeline", "findings", "files",
+        "user_agent", "authenticated_user", "peer_names", "started_at", "answered_at", "ended_at", "duration",
+        "datamode", "dialect", "groups", "sessions", "participants", "contributions", "streams", "timeline",
+        "findings", "files",
     ]  # fmt: skip
     assert report["id"] == "ab" * 16
     assert (report["status"], report["end_reason"], report["duration"]) == ("completed", "bye", 0.25)

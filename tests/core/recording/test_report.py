@@ -39,6 +39,7 @@ REPORT = RecordingReport(
     transport=Transport.TLS,
     peer=Address("2001:db8::1", 5_061),
     user_agent=None,
+    peer_names=("client.example",),
     authenticated_user=None,
     started_ns=1_767_225_600_123_456_789,
     answered_ns=None,
