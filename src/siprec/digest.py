@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -74,6 +74,21 @@ def rule_without(bind: Bind) -> DigestRule:
     if not host or not bind.port:
         raise CommandError(f"bind '{bind}': digest=off needs a numeric address and a port other than 0")
     return DigestRule(users=None, transport=bind.transport, host=host, port=bind.port)
+
+
+def replace_users(running: Sequence[DigestRule], fresh: Sequence[DigestRule]) -> bool:
+    """Let rules that are in use have the users of others; False, and nothing is done, where more than that differs."""
+    if [_without_users(rule) for rule in running] != [_without_users(rule) for rule in fresh]:
+        return False
+    for old, new in zip(running, fresh, strict=True):
+        if isinstance(old.users, dict) and isinstance(new.users, dict) and old.users is not new.users:
+            old.users.clear()
+            old.users.update(new.users)
+    return True
+
+
+def _without_users(rule: DigestRule) -> DigestRule:
+    return replace(rule, users=None if rule.users is None else {})
 
 
 def caller(name: str | None, password_file: Path | None) -> DigestUser | None:

@@ -248,6 +248,7 @@ class ServeSettings:
         "all calls",
         flags=("--digest-users",),
         metavar="FILE",
+        live=True,
     )
     digest_realm: str | None = _row(
         "digest.realm",

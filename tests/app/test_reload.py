@@ -1,5 +1,6 @@
 """HUP: what changes without a restart does, what does not is told, and what cannot be used changes nothing."""
 
+import hashlib
 import json
 import signal
 import socket
@@ -106,6 +107,30 @@ def test_certificates_change_while_calls_run(
         assert server.end() == 0
     assert "ERROR   reload failed, everything stays as it was: TLS certificate and key" in server.errors
     assert "reloaded: certificates, no setting changed" in server.errors
+
+
+def test_users_change(tmp_path: Path, manager: socket.socket, siprec: Program) -> None:
+    users, password = tmp_path / "users", tmp_path / "password"
+    password.write_text("secret\n", encoding="ascii")
+    lines = {name: f"{name}:r:{hashlib.sha256(f'{name}:r:secret'.encode()).hexdigest()}\n" for name in ("alice", "bob")}
+    users.write_text(lines["alice"], encoding="ascii")
+    words = ("-b", "udp://127.0.0.1:0", "--digest-users", users)
+    with serving(tmp_path, *words, NOTIFY_SOCKET=str(tmp_path / "notify")) as server:
+        until(manager, "READY=1")
+
+        def call(name: str) -> int:
+            words = ("--user", name, "--password-file", password, "--seconds", "0.1")
+            return siprec("call", server.target("udp"), *words).code
+
+        assert (call("alice"), call("bob")) == (0, 1)
+        users.write_text(lines["bob"], encoding="ascii")
+        hang_up(server, manager)
+        assert (call("alice"), call("bob")) == (1, 0)
+        users.write_text(lines["bob"].replace(":r:", ":other:"), encoding="ascii")
+        hang_up(server, manager)
+        assert call("bob") == 0
+        assert server.end() == 0
+    assert "digest: realm, algorithms or listeners changed: that needs a restart" in server.errors
 
 
 def test_the_key_log(tmp_path: Path) -> None:
