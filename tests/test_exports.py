@@ -16,14 +16,14 @@ from tests.tree import PACKAGES, SRC, modules
 FRONTEND = frozenset({
     "serve", "Server", "Session", "EventStream", "connect", "listen", "Call", "CallRefusedError", "ChangeRefusedError",
     "DirectorySinks", "Durability", "SinkSettings", "MemorySinks", "Sinks", "render_recording", "render_capture",
-    "TlsFiles", "DriverSettings", "DriverFailedError", "SlowReaderError",
+    "Bind", "TlsFiles", "DriverSettings", "DriverFailedError", "SlowReaderError",
 })
 """Both frontends have the same names (those that wait, each its own object)."""
 EXPORTS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({
         "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "RecordingClient", "ClientConfig",
         "ClientOutput", "CallSpec", "ChangeConcluded", "ChangeOutcome", "StreamSpec", "Hop", "DigestRule", "DigestUser",
-        "Secret", "ListenSpec", "RecordSpec", "WaitingClient",
+        "Secret", "Advertised", "ListenSpec", "RecordSpec", "WaitingClient",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",

@@ -7,12 +7,14 @@ from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
+from siprec_sync.listeners import Bind
 from siprec_sync.pump import DriverFailedError
 from siprec_sync.rendering import render_capture, render_recording
 from siprec_sync.sinks import MemorySinks, Sinks
 from siprec_sync.tls import TlsFiles
 
 __all__ = [
+    "Bind",
     "Call",
     "CallRefusedError",
     "ChangeRefusedError",

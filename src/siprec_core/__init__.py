@@ -64,6 +64,7 @@ from siprec_core.rtp.packet import RtpPacket
 from siprec_core.sdp.model import MediaDescription, SessionDescription
 from siprec_core.sdp.parser import ParsedSdp, parse_sdp
 from siprec_core.server import RecordingServer, ServerOutput, SessionInfo
+from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.digest import Secret
@@ -90,6 +91,7 @@ from siprec_core.waiting_client import WaitingClient
 
 __all__ = [
     # the facades
+    "Advertised",
     "CallSpec",
     "ChangeConcluded",
     "ChangeOutcome",

@@ -5,6 +5,7 @@ from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.client import Call, connect, listen
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
+from siprec_sync.listeners import Bind
 from siprec_sync.pump import DriverFailedError
 from siprec_sync.rendering import render_capture, render_recording
 from siprec_sync.server import Server, Session, serve
@@ -13,6 +14,7 @@ from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import EventStream
 
 __all__ = [
+    "Bind",
     "Call",
     "CallRefusedError",
     "ChangeRefusedError",
