@@ -23,7 +23,8 @@ EXPORTS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({
         "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "RecordingClient", "ClientConfig",
         "ClientOutput", "CallSpec", "ChangeConcluded", "ChangeOutcome", "StreamSpec", "Hop", "DigestRule", "DigestUser",
-        "Secret", "Advertised", "ListenSpec", "RecordSpec", "WaitingClient",
+        "Secret", "Advertised", "AdmissionPolicy", "ListenSpec", "RecordSpec", "WaitingClient",
+        "ParticipantInfo", "SessionStatus", "StreamInfo", "Decision", "PolicyRequest",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",

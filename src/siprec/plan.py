@@ -11,6 +11,7 @@ from siprec.listening import ListenerSetting
 from siprec.outcome import CommandError
 from siprec.settings import ServeSettings
 from siprec_core.errors import ConfigurationError
+from siprec_core.recording.admission import AdmissionPolicy
 from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
@@ -49,6 +50,14 @@ def _config(settings: ServeSettings) -> ServerConfig:
         advertise_by_listener=tuple(_advertised(each) for each in settings.bind if each.advertise is not None),
         max_sessions=settings.max_sessions,
         when_full=settings.when_full,
+        admission=AdmissionPolicy(
+            networks=settings.allow or (),
+            max_sessions_per_peer=settings.max_sessions_per_peer,
+            queue_seconds=settings.queue_seconds,
+        ),
+        manual=settings.policy_hook is not None,
+        decision_seconds=0.0 if settings.policy_hook is None else settings.policy_seconds,
+        undecided=settings.policy_default,
         codecs=settings.codecs,
         prefer_own_codecs=settings.prefer_own_codecs,
         strict=settings.policy == "strict",

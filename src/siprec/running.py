@@ -17,6 +17,7 @@ import anyio
 import siprec_anyio
 import siprec_sync
 from siprec.callers import backend_of
+from siprec.hooks import load_hook
 from siprec.logs import EventLog
 from siprec.outcome import Exit
 from siprec.plan import ServerPlan
@@ -83,7 +84,12 @@ async def _run_async(service: Service) -> None:
         async with (
             anyio.create_task_group() as tasks,
             siprec_anyio.serve(
-                *plan.binds, config=plan.config, sinks=_sinks(plan), tls=plan.tls, settings=_driver_settings(service)
+                *plan.binds,
+                config=plan.config,
+                sinks=_sinks(plan),
+                tls=plan.tls,
+                settings=_driver_settings(service),
+                policy_hook=load_hook(plan.settings.policy_hook),
             ) as server,
         ):
             # It ends with the server's last event.
@@ -110,7 +116,12 @@ def _run_sync(service: Service) -> None:
     logger: threading.Thread | None = None
     try:
         with siprec_sync.serve(
-            *plan.binds, config=plan.config, sinks=_sinks(plan), tls=plan.tls, settings=_driver_settings(service)
+            *plan.binds,
+            config=plan.config,
+            sinks=_sinks(plan),
+            tls=plan.tls,
+            settings=_driver_settings(service),
+            policy_hook=load_hook(plan.settings.policy_hook),
         ) as server:
             logger = threading.Thread(target=_log_all, args=(server.events(),), name="siprec-log", daemon=True)
             logger.start()

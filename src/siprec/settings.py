@@ -15,8 +15,10 @@ from siprec.kinds import Kind
 from siprec.listening import CLIENT_AUTHENTICATION, ListenerSetting, listener
 from siprec.options import WORKERS, Worker
 from siprec_core.limits import Limits
+from siprec_core.recording.admission import UNDECIDED, WHEN_FULL
 from siprec_core.recording.policy import ServerConfig
 from siprec_sync.facade import DEFAULT_BINDS
+from siprec_sync.policy_hook import DECISION_SECONDS
 
 _MARK: Final = "siprec.setting"
 _LIMITS: Final = "limits"
@@ -188,10 +190,64 @@ class ServeSettings:
     )
     when_full: str = _row(
         "admission.when_full",
-        kinds.choice("busy", "unavailable"),
+        kinds.choice(*WHEN_FULL),
         "busy",
-        "what more calls get: busy (486, default) or unavailable (503 with Retry-After)",
+        "what more calls get: busy (486, default), unavailable (503 with Retry-After) or queue (100, and 486 when no "
+        "other call has ended within --queue-seconds)",
         flags=("--when-full",),
+        metavar="NAME",
+        live=True,
+    )
+    queue_seconds: float = _row(
+        "admission.queue_seconds",
+        kinds.duration(),
+        _CONFIG.admission.queue_seconds,
+        "how long a call waits for room (default 3)",
+        flags=("--queue-seconds",),
+        metavar="S",
+        live=True,
+    )
+    max_sessions_per_peer: int | None = _row(
+        "admission.max_sessions_per_peer",
+        kinds.whole(1),
+        None,
+        "record so many calls of one address",
+        flags=("--max-sessions-per-peer",),
+        metavar="N",
+        live=True,
+    )
+    allow: tuple[str, ...] | None = _row(
+        "admission.allow",
+        kinds.several(kinds.word()),
+        None,
+        "take only the calls of this address or network, such as 192.0.2.0/24; repeatable (default: all)",
+        flags=("--allow",),
+        metavar="NETWORK",
+        live=True,
+    )
+    policy_hook: str | None = _row(
+        "admission.policy_hook",
+        kinds.word(),
+        None,
+        "ask this Python function about each call",
+        flags=("--policy-hook",),
+        metavar="MODULE:FUNCTION",
+    )
+    policy_seconds: float = _row(
+        "admission.policy_seconds",
+        kinds.duration(),
+        DECISION_SECONDS,
+        "how long it may take (default 2)",
+        flags=("--policy-seconds",),
+        metavar="S",
+        live=True,
+    )
+    policy_default: str = _row(
+        "admission.policy_default",
+        kinds.choice(*UNDECIDED),
+        "accept",
+        "what becomes of a call when it fails or is late: accept (default) or reject (503)",
+        flags=("--policy-default",),
         metavar="NAME",
         live=True,
     )

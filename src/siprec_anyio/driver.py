@@ -1,5 +1,6 @@
 """The asynchronous driver: one task that waits at one selector's descriptor, on asyncio, uvloop and trio alike."""
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from anyio import to_thread
 from siprec_core.errors import LocalProtocolError, SiprecError
 from siprec_sync.assembly import Assembly
 from siprec_sync.pump import DriverFailedError
+from siprec_sync.wishes import Wishes
 
 ResultT = TypeVar("ResultT")
 
@@ -18,13 +20,15 @@ _THREAD_SECONDS = 0.25
 
 
 class Driver:
-    """Runs a pump in a task. Its methods belong to the event loop's thread."""
+    """Runs a pump in a task. `request` may be called from any thread, the rest belongs to the event loop's."""
 
     def __init__(self, assembly: Assembly[Any]) -> None:
         self._pump = assembly.pump
         self._hub = assembly.hub
         self._stopping = False
         self._ended = anyio.Event()
+        self._wishes = Wishes(assembly.pump.call)
+        self._thread = threading.get_ident()
 
     @property
     def failed(self) -> BaseException | None:
@@ -39,10 +43,13 @@ class Driver:
     def request(self, function: Callable[[float], ResultT]) -> ResultT:
         """Call `function` with `now` as an input of the core, and give its answer.
 
+        Another thread waits until the event loop comes to it, so the loop must not wait for that thread meanwhile.
         Raises what it raises; DriverFailedError when the driver failed, LocalProtocolError when it was stopped.
         """
         if not self.running:
             raise self.gone()
+        if threading.get_ident() != self._thread:
+            return self._wishes.ask(function, self.gone)
         return self._pump.request(function)
 
     async def wait(self) -> None:
@@ -78,6 +85,7 @@ class Driver:
         finally:
             self._stopping = True
             pump.close()
+            self._wishes.close(self.gone)
             self._hub.close()
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(pump.close_sinks)

@@ -2,14 +2,16 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
 import anyio
 from siprec_anyio.driver import Driver, running
 from siprec_anyio.waiting import Bell, EventStream
 from siprec_core.errors import SiprecError
+from siprec_core.recording.decision import Decision
 from siprec_core.recording.events import Event, ServerDrained, SessionRequested
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
@@ -27,6 +29,7 @@ from siprec_sync.facade import (
     SessionControl,
 )
 from siprec_sync.listeners import Bind
+from siprec_sync.policy_hook import Hook, PolicyThreads, with_hook
 from siprec_sync.pump import Storage
 from siprec_sync.sinks import Sinks
 from siprec_sync.tls import TlsFiles
@@ -41,7 +44,10 @@ class Session(SessionActions, EventStream[Event]):
 
 
 class Server(ServerFacade[ServerCoreT]):
-    """A running recording server. Its methods belong to the event loop's thread."""
+    """A running recording server. The decisions about sessions and the looks at them are for any thread.
+
+    Everything that waits, and `events`, belongs to the event loop's thread.
+    """
 
     def __init__(self, core: ServerCoreT, assembly: Assembly[Event], hub: ServerHub, driver: Driver) -> None:
         super().__init__(core, assembly)
@@ -150,22 +156,43 @@ async def serve(
     sinks: Sinks,
     tls: TlsFiles | ssl.SSLContext | None = None,
     settings: DriverSettings | None = None,
+    policy_hook: Hook | None = None,
 ) -> AsyncIterator[Server[RecordingServer]]:
     """Serve on addresses such as `udp://0.0.0.0:5060`, without any on UDP and TCP 127.0.0.1:5060, during the block.
 
     Leaving the block ends all sessions and finishes their files. A fault in the server comes out of the block as
-    DriverFailedError. Raises ConfigurationError when an address, the certificate or the place for recordings cannot be
-    used.
+    DriverFailedError. `policy_hook` decides about each call, in threads of its own. Raises ConfigurationError when an
+    address, the certificate or the place for recordings cannot be used.
     """
     config = config or ServerConfig()
+    if policy_hook is not None:
+        config = with_hook(config)
     core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)
     hub = ServerHub()
     storage = Storage(sinks, core)
     assembly = assemble(
         core, binds or DEFAULT_BINDS, hub=hub, storage=storage, limits=config.limits, tls=tls, settings=settings
     )
+    if policy_hook is not None:
+        run = partial(_run_hook, _backend())
+        hub.add(PolicyThreads(policy_hook, core, assembly.pump.call, undecided=config.undecided, run=run))
     async with run_server(core, assembly, hub) as server:
         yield server
+
+
+def _backend() -> str:
+    """Name what we run on."""
+    # anyio makes the event of the loop that runs; its module is named after that.
+    return "trio" if type(anyio.Event()).__module__.endswith("trio") else "asyncio"
+
+
+def _run_hook(backend: str, coroutine: Coroutine[Any, Any, Decision]) -> Decision:
+    """Run an asynchronous hook in a loop of its own, of the kind that the server has."""
+
+    async def awaited() -> Decision:
+        return await coroutine
+
+    return anyio.run(awaited, backend=backend)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from siprec_core.limits import Limits
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.writer import write_metadata, write_request_snapshot
+from siprec_core.recording.admission import AdmissionPolicy
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, ListenSpec, StreamSpec
 from siprec_core.recording.call_events import (
     AudioFinished,
@@ -45,6 +46,7 @@ from siprec_core.recording.commands import (
     SinkKind,
     WriteSink,
 )
+from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.events import (
     Diagnostic,
     Event,
@@ -60,10 +62,11 @@ from siprec_core.recording.events import (
 )
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.session_info import ParticipantInfo, SessionInfo, SessionStatus, StreamInfo
 from siprec_core.rtp.packet import RtpPacket
 from siprec_core.sdp.model import MediaDescription, SessionDescription
 from siprec_core.sdp.parser import ParsedSdp, parse_sdp
-from siprec_core.server import RecordingServer, ServerOutput, SessionInfo
+from siprec_core.server import RecordingServer, ServerOutput
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
@@ -90,6 +93,12 @@ from siprec_core.types import (
 from siprec_core.waiting_client import WaitingClient
 
 __all__ = [
+    "PolicyRequest",
+    "Decision",
+    "StreamInfo",
+    "SessionStatus",
+    "ParticipantInfo",
+    "AdmissionPolicy",
     # the facades
     "Advertised",
     "CallSpec",

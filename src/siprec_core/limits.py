@@ -78,6 +78,8 @@ class Limits:
     """Dialogs at a time, early ones included."""
     early_dialogs: int = 2_000
     """Calls that are still being set up."""
+    waiting_calls: int = 100
+    """Calls that wait for room: stops a line that nobody at its end gets a turn in."""
     digest_nonces: int = 10_000
     """Nonces of ours whose use is remembered; with one more the oldest becomes stale."""
     digest_realms: int = 8

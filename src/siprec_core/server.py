@@ -5,41 +5,25 @@ session is recorded by its own `RecordingSession`; this class routes, admits and
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
 from siprec_core.machine import earliest
+from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.live import merge_live
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.session import RecordingSession
+from siprec_core.recording.session_info import SessionInfo, session_info
 from siprec_core.sip.uas import Refusal
-from siprec_core.types import Address, Component, DatagramBatch, MediaId, SessionId, SinkId, Transport
+from siprec_core.types import Component, DatagramBatch, MediaId, SessionId, SinkId
 
 __all__ = ["RecordingServer", "ServerOutput", "SessionInfo"]
 
 _STORAGE_REST_SECONDS = 10.0
 """How long no session is admitted after storage failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionInfo:
-    """One session as it stands."""
-
-    id: SessionId
-    state: str
-    """`calling`, `requested`, `binding`, `active`, `closing` or `rendering`."""
-    call_id: str
-    peer: Address
-    transport: Transport
-    authenticated_user: str | None
-    """Who called, by Digest, where the listener wants that."""
-    labels: tuple[str, ...]
-    directory: str
-    """Folder of the recording relative to the recordings root."""
 
 
 class RecordingServer(SessionRouter):
@@ -53,12 +37,14 @@ class RecordingServer(SessionRouter):
 
     def next_timeout(self) -> float | None:
         """Give the instant at which `handle_timeout` is due, None when nothing waits."""
-        return earliest(self._endpoint.next_timeout(), self._timers.next_deadline(), self._drain_timeout())
+        waiting = self._waiting.next_deadline()
+        return earliest(self._endpoint.next_timeout(), self._timers.next_deadline(), self._drain_timeout(), waiting)
 
     def handle_timeout(self, *, now: float) -> None:
         """Let everything happen whose time has come; early and repeated calls do nothing."""
         self._endpoint.handle_timeout(now=now)
         self._drain_endpoint(now)
+        self._turn_away_late(now)
         while (due := self._timers.pop_due(now)) is not None:
             session = self._sessions[due]
             session.handle_timeout(now=now)
@@ -143,12 +129,31 @@ class RecordingServer(SessionRouter):
         recording.begin(now=now)
         self._drain_session(recording, now)
 
-    def reject(self, session: SessionId, status: int, *, now: float) -> None:
+    def reject(self, session: SessionId, status: int, *, reason: str | None = None, now: float) -> None:
         """Refuse a session that was requested with a status from 300 to 699; LocalProtocolError when none waits."""
         if not 300 <= status <= 699:
             raise LocalProtocolError(f"{status} does not refuse a call")
+        if reason is not None and not (reason.isascii() and reason.isprintable()):
+            raise LocalProtocolError("a reason phrase is one line of printable ASCII")
         recording = self._requested(session)
-        self._refuse_call(recording, Refusal(status), now)
+        self._refuse_call(recording, Refusal(status, reason), now)
+        self._drain_session(recording, now)
+
+    def policy_request(self, session: SessionId) -> PolicyRequest:
+        """Tell what is known of a call that waits for a decision; LocalProtocolError when it does not wait."""
+        return self._requested(session).policy_request()
+
+    def decide(self, session: SessionId, decision: Decision, *, now: float) -> None:
+        """Record or refuse a session that was requested.
+
+        Raises LocalProtocolError when it does not wait for a decision, or for a status or codec that cannot be.
+        """
+        if decision.status is not None:
+            self.reject(session, decision.status, reason=decision.reason, now=now)
+            return
+        recording = self._requested(session)
+        recording.take_decision(decision)
+        recording.begin(now=now)
         self._drain_session(recording, now)
 
     def end(self, session: SessionId, *, now: float) -> None:
@@ -202,6 +207,8 @@ class RecordingServer(SessionRouter):
         check_config(merged)
         self._resources.ports.resize(*merged.rtp_ports)
         self.config = merged
+        self._configure_admission(merged)
+        self._seat_waiting(now)
         self._drain_deadline(now)
         return refused
 
@@ -209,21 +216,18 @@ class RecordingServer(SessionRouter):
         """Refuse new sessions, let running ones go on for `drain_seconds`, end the rest; then comes `ServerDrained`."""
         if self._drain_at is None or now + drain_seconds < self._drain_at:
             self._drain_at = now + max(0.0, drain_seconds)
+        self._turn_away_all(now)
         self._drain_deadline(now)
 
     def sessions(self) -> Mapping[SessionId, SessionInfo]:
         """Give a snapshot of all sessions that are not over."""
-        return {key: _info(session) for key, session in self._sessions.items()}
+        return {key: session_info(session) for key, session in self._sessions.items()}
 
+    def session(self, session: SessionId) -> SessionInfo | None:
+        """Give a snapshot of one session, None when it is over or never was."""
+        recording = self._sessions.get(session)
+        return None if recording is None else session_info(recording)
 
-def _info(session: RecordingSession) -> SessionInfo:
-    return SessionInfo(
-        id=session.id,
-        state=session.state.name.lower(),
-        call_id=session.call_id,
-        peer=session.flow.remote,
-        transport=session.flow.transport,
-        authenticated_user=session.authenticated_user,
-        labels=tuple(line.label for line in session.account.lines.values()),
-        directory=session.directory,
-    )
+    def session_ids(self) -> tuple[SessionId, ...]:
+        """Name the sessions that are not over, the oldest first."""
+        return tuple(self._sessions)

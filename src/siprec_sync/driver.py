@@ -3,13 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from functools import partial
 from typing import Any, TypeVar
 
 from siprec_core.errors import LocalProtocolError, SiprecError
 from siprec_sync.assembly import Assembly
 from siprec_sync.pump import DriverFailedError
+from siprec_sync.wishes import Wishes
 
 ResultT = TypeVar("ResultT")
 
@@ -22,7 +21,7 @@ class Driver:
         self._hub = assembly.hub
         self._stopping = False
         self._lock = threading.Lock()
-        self._pending: set[Future[Any]] = set()
+        self._wishes = Wishes(assembly.pump.call)
         self._started = False
         self._thread = threading.Thread(target=self._run, name="siprec-driver", daemon=True)
 
@@ -46,17 +45,7 @@ class Driver:
 
         Raises what it raises; DriverFailedError when the driver failed, LocalProtocolError when it was stopped.
         """
-        future: Future[ResultT] = Future()
-        with self._lock:
-            if self._stopping or not self._thread.is_alive():
-                raise self.gone()
-            self._pending.add(future)
-        self._pump.call(partial(_answer, future, function))
-        try:
-            return future.result()
-        finally:
-            with self._lock:
-                self._pending.discard(future)
+        return self._wishes.ask(function, self.gone)
 
     def stop(self) -> None:
         """End the thread, close the sockets, wait for the sinks. Harmless twice."""
@@ -91,11 +80,7 @@ class Driver:
         self._pump.close()
         self._pump.close_sinks()
         self._hub.close()
-        with self._lock:
-            pending = list(self._pending)
-        for future in pending:
-            if not future.done():
-                future.set_exception(self.gone())
+        self._wishes.close(self.gone)
 
     def gone(self) -> SiprecError:
         """Make the error that says why the driver runs no more."""
@@ -104,15 +89,3 @@ class Driver:
         error = DriverFailedError(f"the driver stopped: {self._pump.failed!r}")
         error.__cause__ = self._pump.failed
         return error
-
-
-def _answer(future: "Future[ResultT]", function: Callable[[float], ResultT], now: float) -> None:
-    try:
-        result = function(now)
-    except SiprecError as error:
-        future.set_exception(error)
-    except BaseException as error:
-        future.set_exception(error)
-        raise
-    else:
-        future.set_result(result)

@@ -7,12 +7,15 @@ from typing import Generic, Protocol, TypeVar
 
 from siprec_core.recording.events import Event, SessionRequested
 from siprec_core.recording.outbound import RecordSpec
+from siprec_core.recording.session_info import SessionInfo
 from siprec_core.types import SessionId
 from siprec_sync.assembly import Assembly
 from siprec_sync.listeners import Bind, Listener
 from siprec_sync.pump import Core, EventT
 from siprec_sync.tls import TlsFiles
 
+_SESSIONS_AT_A_TIME = 50
+"""Sessions looked at in one input of the core."""
 DEFAULT_BINDS = ("udp://127.0.0.1:5060", "tcp://127.0.0.1:5060")
 """Where a server listens that was told nothing: on this machine only."""
 
@@ -43,6 +46,12 @@ class ServerCore(Core[Event], Protocol):
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Take no new sessions, end the running ones; `ServerDrained` follows."""
+
+    def session_ids(self) -> tuple[SessionId, ...]:
+        """Name the sessions that are not over."""
+
+    def session(self, session: SessionId) -> SessionInfo | None:
+        """Give one session as it stands."""
 
 
 CoreT = TypeVar("CoreT")
@@ -89,7 +98,22 @@ class Facade(ABC, Generic[CoreT, EventT]):
 
 
 class ServerFacade(Facade[ServerCoreT, Event]):
-    """The decisions about sessions."""
+    """The decisions about sessions, and what is to be seen of them, for any thread or task."""
+
+    def sessions(self) -> dict[SessionId, SessionInfo]:
+        """Give the sessions that are not over, each as it stands; the oldest first.
+
+        Many are looked at in several inputs, so that media and signalling go on in between.
+        """
+        ids = self.request(lambda core, now: core.session_ids())
+        found: dict[SessionId, SessionInfo] = {}
+        for start in range(0, len(ids), _SESSIONS_AT_A_TIME):
+            found.update(self.request(partial(_look_at, ids[start : start + _SESSIONS_AT_A_TIME])))
+        return found
+
+    def session(self, session: SessionId) -> SessionInfo | None:
+        """Give one session as it stands, None when it is over or never was."""
+        return self.request(lambda core, now: core.session(session))
 
     def accept(self, session: SessionId) -> None:
         """Answer a call that waits for a decision. Raises LocalProtocolError when it does not wait."""
@@ -122,6 +146,11 @@ class ServerFacade(Facade[ServerCoreT, Event]):
         client does not allow UPDATE.
         """
         self.request(lambda core, now: core.request_snapshot(session, reason=reason, now=now))
+
+
+def _look_at(ids: tuple[SessionId, ...], core: ServerCore, now: float) -> dict[SessionId, SessionInfo]:
+    del now
+    return {each: found for each in ids if (found := core.session(each)) is not None}
 
 
 class SessionControl(Protocol):

@@ -27,6 +27,7 @@ from siprec_sync.facade import (
     SessionControl,
 )
 from siprec_sync.listeners import Bind
+from siprec_sync.policy_hook import Hook, PolicyThreads, with_hook
 from siprec_sync.pump import Storage
 from siprec_sync.sinks import Sinks
 from siprec_sync.tls import TlsFiles
@@ -157,17 +158,23 @@ def serve(
     sinks: Sinks,
     tls: TlsFiles | ssl.SSLContext | None = None,
     settings: DriverSettings | None = None,
+    policy_hook: Hook | None = None,
 ) -> Server[RecordingServer]:
     """Open a recording server on addresses such as `udp://0.0.0.0:5060`; without any on UDP and TCP 127.0.0.1:5060.
 
-    The listeners are open when this returns; serving begins with the `with` block. Raises ConfigurationError when an
-    address, the certificate or the place for recordings cannot be used.
+    The listeners are open when this returns; serving begins with the `with` block. `policy_hook` decides about each
+    call, in threads of its own. Raises ConfigurationError when an address, the certificate or the place for recordings
+    cannot be used.
     """
     config = config or ServerConfig()
+    if policy_hook is not None:
+        config = with_hook(config)
     core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)
     hub = ServerHub()
     storage = Storage(sinks, core)
     assembly = assemble(
         core, binds or DEFAULT_BINDS, hub=hub, storage=storage, limits=config.limits, tls=tls, settings=settings
     )
+    if policy_hook is not None:
+        hub.add(PolicyThreads(policy_hook, core, assembly.pump.call, undecided=config.undecided))
     return Server(core, assembly, hub)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -22,6 +22,7 @@ from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, SessionId, Transport
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
+from siprec_sync.policy_hook import Hook
 from siprec_sync.tls import TlsFiles
 from tests.contract.certificates import make_tls_files
 from tests.contract.peer import PATIENCE, Peer
@@ -54,9 +55,11 @@ class Decisions(Protocol):
 class Running:
     """A server that runs beside the scenario."""
 
-    def __init__(self, listeners: tuple[Listener, ...], decisions: Decisions, root: Path) -> None:
+    def __init__(self, listeners: tuple[Listener, ...], decisions: Decisions, root: Path, table: object = None) -> None:
         self.root = root
         self.decisions = decisions
+        self.table: Any = table or decisions
+        """The server itself, as any thread may use it."""
         self.events: list[Event] = []
         self.context: ssl.SSLContext | None = None
         """What peers over TLS trust."""
@@ -108,6 +111,17 @@ class StartServer(Protocol):
     def __call__(self, *binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running: ...
 
 
+class StartHooked(Protocol):
+    """Starts a server with a policy hook."""
+
+    def __call__(self, *, config: ServerConfig | None = None, policy_hook: Hook | None = None) -> Running: ...
+
+
+@pytest.fixture
+def start_hooked(start_server: StartServer) -> StartHooked:
+    return cast("StartHooked", start_server)
+
+
 @pytest.fixture(params=WORKERS)
 def worker(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -120,21 +134,33 @@ def worker(request: pytest.FixtureRequest) -> str:
 def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
     with ExitStack() as stack:
 
-        def start(*binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running:
+        def start(
+            *binds: str,
+            config: ServerConfig | None = None,
+            tls: TlsFiles | None = None,
+            policy_hook: Hook | None = None,
+        ) -> Running:
             chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
             config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
             sinks = DirectorySinks(tmp_path / "recordings")
             if worker == "sync":
-                return _start_sync(stack, chosen, config, tls, sinks)
-            return _start_anyio(stack, worker, chosen, config, tls, sinks)
+                return _start_sync(stack, chosen, config, tls, sinks, policy_hook)
+            return _start_anyio(stack, worker, chosen, config, tls, sinks, policy_hook)
 
         yield start
 
 
 def _start_sync(
-    stack: ExitStack, binds: tuple[str, ...], config: ServerConfig | None, tls: TlsFiles | None, sinks: DirectorySinks
+    stack: ExitStack,
+    binds: tuple[str, ...],
+    config: ServerConfig | None,
+    tls: TlsFiles | None,
+    sinks: DirectorySinks,
+    policy_hook: Hook | None = None,
 ) -> Running:
-    server = stack.enter_context(siprec_sync.serve(*binds, config=config, sinks=sinks, tls=tls))
+    server = stack.enter_context(
+        siprec_sync.serve(*binds, config=config, sinks=sinks, tls=tls, policy_hook=policy_hook)
+    )
     running = Running(server.listeners, server, sinks.root)
     events = server.events()
 
@@ -154,13 +180,14 @@ def _start_anyio(
     config: ServerConfig | None,
     tls: TlsFiles | None,
     sinks: DirectorySinks,
+    policy_hook: Hook | None = None,
 ) -> Running:
     backend = "trio" if worker == "trio" else "asyncio"
     options = {} if worker == "trio" else {"use_uvloop": worker == "uvloop"}
     portal = stack.enter_context(start_blocking_portal(backend, options))
-    serving = siprec_anyio.serve(*binds, config=config, sinks=sinks, tls=tls)
+    serving = siprec_anyio.serve(*binds, config=config, sinks=sinks, tls=tls, policy_hook=policy_hook)
     server = stack.enter_context(portal.wrap_async_context_manager(serving))
-    running = Running(server.listeners, _FromThread(server, portal.call), sinks.root)
+    running = Running(server.listeners, _FromThread(server, portal.call), sinks.root, server)
     events = portal.call(server.events)
 
     async def follow() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
 from siprec_core.recording.outbound import RecordSpec
+from siprec_core.recording.session_info import SessionInfo
 from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
 
@@ -101,6 +102,12 @@ class CoreDouble:
     def record(self, target: RecordSpec, *, now: float) -> SessionId:
         self._input("record", target=target, now=now)
         return SessionId("asked")
+
+    def session_ids(self) -> tuple[SessionId, ...]:
+        return ()
+
+    def session(self, session: SessionId) -> SessionInfo | None:
+        return None
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         self._input("shut_down", drain_seconds=drain_seconds, now=now)

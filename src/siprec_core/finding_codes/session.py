@@ -69,6 +69,13 @@ SESSION_CODES = (
         "let the server send 1xx reliably only where 100rel is in Supported or Require",
     ),
     FindingCode(
+        "decision-late",
+        _W,
+        "",
+        "nothing was decided about the call in time; it was recorded or refused as the configuration says",
+        "let the policy hook answer faster, or give it more time",
+    ),
+    FindingCode(
         "change-refused",
         _W,
         "RFC 3261 14.1",

@@ -15,7 +15,14 @@ from siprec_core.media.receiver import Accepted, MediaReceiver
 from siprec_core.media.spec import MediaSpec
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
 from siprec_core.metadata.state import MetadataState
-from siprec_core.recording.binding import bind_streams, groups_json, participants_json, sessions_json, spans_json
+from siprec_core.recording.binding import (
+    Binding,
+    bind_streams,
+    groups_json,
+    participants_json,
+    sessions_json,
+    spans_json,
+)
 from siprec_core.recording.journal import JsonValue, NoteFields
 from siprec_core.recording.report import Initiator, RecordingReport, StreamReport
 from siprec_core.rtp.payload import PayloadFormat
@@ -83,28 +90,28 @@ class RecordingAccount:
     __slots__ = (
         "_authenticated_user",
         "_call_id",
-        "_datamode",
-        "_dialect",
         "_ended_ns",
         "_initiator",
         "_limits",
-        "_local_tag",
         "_peer",
         "_peer_names",
-        "_remote_tag",
         "_time_base",
         "_timeline",
         "_transport",
-        "_user_agent",
         "answered_ns",
+        "datamode",
+        "dialect",
         "end_reason",
         "findings",
         "lines",
+        "local_tag",
         "metadata",
         "metadata_documents",
+        "remote_tag",
         "session",
         "started_ns",
         "timeline_dropped",
+        "user_agent",
     )
 
     def __init__(self, session: SessionId, *, limits: Limits, time_base: TimeBase, started: float) -> None:
@@ -117,10 +124,13 @@ class RecordingAccount:
         self.end_reason: str | None = None
         """Why the recording ended, None as long as it runs."""
         self._initiator: Initiator = "client"
-        self._call_id = self._local_tag = self._remote_tag = ""
+        self._call_id = ""
+        self.local_tag = self.remote_tag = ""
+        """The tags of the dialog (RFC 3261 section 12)."""
         self._transport = Transport.UDP
         self._peer: Address | None = None
-        self._user_agent: str | None = None
+        self.user_agent: str | None = None
+        """What the client calls itself."""
         self._authenticated_user: str | None = None
         self._peer_names: tuple[str, ...] = ()
         self.lines: dict[int, LineAccount] = {}
@@ -129,8 +139,10 @@ class RecordingAccount:
         """The merged metadata (RFC 7866 section 9)."""
         self.metadata_documents = 0
         """Bodies of metadata received."""
-        self._datamode: str | None = None
-        self._dialect = ""
+        self.datamode: str | None = None
+        """`complete` or `partial`: the latest metadata; None before any."""
+        self.dialect = ""
+        """That of the latest metadata."""
         self.findings = FindingLog(limits.findings)
         self._timeline: list[tuple[int, int, dict[str, object]]] = []
         self.timeline_dropped = 0
@@ -152,8 +164,8 @@ class RecordingAccount:
     ) -> None:
         """Take the INVITE that began the recording; `peer`, `remote_tag` and `user_agent` are the client's."""
         self._initiator = initiator
-        self._call_id, self._local_tag, self._remote_tag = call_id, local_tag, remote_tag
-        self._transport, self._peer, self._user_agent = transport, peer, user_agent
+        self._call_id, self.local_tag, self.remote_tag = call_id, local_tag, remote_tag
+        self._transport, self._peer, self.user_agent = transport, peer, user_agent
         self._authenticated_user, self._peer_names = authenticated_user, peer_names
         self._add_entry("invited", {}, now=now)
 
@@ -192,8 +204,8 @@ class RecordingAccount:
         }
         document = document if isinstance(document, MetadataDocument) else None
         if document is not None:
-            self._dialect = document.dialect.value
-            self._datamode = fields["datamode"] = "complete" if document.is_complete else "partial"
+            self.dialect = document.dialect.value
+            self.datamode = fields["datamode"] = "complete" if document.is_complete else "partial"
         self._add_entry("metadata", fields, now=now)
         if document is None:
             return
@@ -264,26 +276,34 @@ class RecordingAccount:
             end_reason=self.end_reason,
             initiator=self._initiator,
             call_id=self._call_id,
-            local_tag=self._local_tag,
-            remote_tag=self._remote_tag,
+            local_tag=self.local_tag,
+            remote_tag=self.remote_tag,
             transport=self._transport,
             peer=self._peer,
-            user_agent=self._user_agent,
+            user_agent=self.user_agent,
             authenticated_user=self._authenticated_user,
             peer_names=self._peer_names,
             started_ns=self.started_ns,
             answered_ns=self.answered_ns,
             ended_ns=self._ended_ns,
-            datamode=self._datamode,
-            dialect=self._dialect,
+            datamode=self.datamode,
+            dialect=self.dialect,
             groups=groups_json(self.metadata),
             sessions=sessions_json(self.metadata),
             participants=participants_json(self.metadata),
             contributions=spans_json(self.metadata),
-            streams=tuple(self._stream(line, binding.streams.get(line.index)) for line in lines),
+            streams=self._streams(lines, binding),
             timeline=tuple(entry for _, _, entry in entries),
             findings=(*self.findings.findings, *binding.findings),
         )
+
+    def streams(self) -> tuple[StreamReport, ...]:
+        """Give the lines that were accepted at some time, as things stand."""
+        lines = [self.lines[index] for index in sorted(self.lines)]
+        return self._streams(lines, bind_streams([(line.index, line.plan.label) for line in lines], self.metadata))
+
+    def _streams(self, lines: Iterable[LineAccount], binding: Binding) -> tuple[StreamReport, ...]:
+        return tuple(self._stream(line, binding.streams.get(line.index)) for line in lines)
 
     def _stream(self, line: LineAccount, stream: Stream | None) -> StreamReport:
         statistics = line.receiver.statistics()

@@ -145,6 +145,8 @@ class SessionExchanges(ABC):
         """True once the first offer was answered; set by the server."""
         self.sinks: list[SinkId] = []
         """Every sink that was opened."""
+        self.files: list[str] = []
+        """Their names in the folder of the recording, each once."""
         self.account = RecordingAccount(self.id, limits=config.limits, time_base=time_base, started=now)
         self._invitation: RecordingRequest | None = invitation.read
         self._initiator: Initiator = "server" if invitation.read is None else "client"
@@ -492,6 +494,8 @@ class SessionExchanges(ABC):
     def _open_sink(self, kind: SinkKind, name: str) -> SinkId:
         sink = self._resources.next_sink()
         self.sinks.append(sink)
+        if name not in self.files:
+            self.files.append(name)
         self._outbox.put(OpenSink(sink=sink, kind=kind, name=f"{self.directory}/{name}"))
         return sink
 

@@ -6,13 +6,16 @@ from siprec_core.recording.policy import ServerConfig
 
 LIVE_FIELDS = frozenset(
     (
+        "admission",
         "codecs",
+        "decision_seconds",
         "max_sessions",
         "media_host",
         "metadata_filter",
         "prefer_own_codecs",
         "retry_seconds",
         "rtp_ports",
+        "undecided",
         "when_full",
     )
 )

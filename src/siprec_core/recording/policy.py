@@ -7,6 +7,7 @@ from siprec_core.errors import ConfigurationError, RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.metadata.privacy import MetadataFilter
+from siprec_core.recording.admission import UNDECIDED, AdmissionPolicy, check_admission
 from siprec_core.sip import uas
 from siprec_core.sip.advertised import Advertised, advertised
 from siprec_core.sip.authentication import DigestRule
@@ -44,7 +45,13 @@ class ServerConfig:
     max_sessions: int | None = None
     """Recordings at a time; None is without limit."""
     when_full: str = "busy"
-    """`busy` answers 486, `unavailable` 503 with Retry-After: clients then fail over (RFC 3261 section 21.5.4)."""
+    """`busy` answers 486, `unavailable` 503 with Retry-After: clients then fail over (RFC 3261 section 21.5.4).
+
+    `queue` answers 100 and lets the call wait for `admission.queue_seconds`, then 486; `Limits.waiting_calls` wait at a
+    time.
+    """
+    admission: AdmissionPolicy = AdmissionPolicy()
+    """Whose calls are taken, and how many of one peer."""
     codecs: tuple[str, ...] = ("PCMU/8000", "PCMA/8000", "L16/8000", "L16/16000")
     """Codecs that may be negotiated, as `ENCODING/CLOCK-RATE`, most wanted first."""
     prefer_own_codecs: bool = False
@@ -56,6 +63,10 @@ class ServerConfig:
 
     The client hears 183 every minute, reliably if it requires 100rel. It gets 487 when the time of its Expires is over.
     """
+    decision_seconds: float = 0.0
+    """With `manual`, how long a decision may take; 0 waits for ever."""
+    undecided: str = "accept"
+    """What becomes of a call without a decision in time: `accept` or `reject` (503)."""
     session_expires: int = 1800
     """The longest session interval in seconds that we grant, and the one that we ask for (RFC 4028)."""
     min_se: int = 90
@@ -86,12 +97,11 @@ class ServerConfig:
 
 def check_config(config: ServerConfig) -> None:
     """Raise ConfigurationError for settings that cannot be."""
-    if config.when_full not in ("busy", "unavailable"):
-        raise ConfigurationError(f"when_full: {config.when_full!r} is neither busy nor unavailable")
+    check_admission(config.admission, max_sessions=config.max_sessions, when_full=config.when_full)
+    if config.undecided not in UNDECIDED:
+        raise ConfigurationError(f"undecided: {config.undecided!r} is neither accept nor reject")
     if config.min_se < LEAST_MIN_SE or config.session_expires < config.min_se:
         raise ConfigurationError("min_se: at least 90 seconds and not above session_expires (RFC 4028)")
-    if config.max_sessions is not None and config.max_sessions < 1:
-        raise ConfigurationError("max_sessions: must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,13 @@ class RecordingReport:
             "timeline": list(self.timeline),
             "findings": [finding.as_json() for finding in self.findings],
             "files": [entry.as_json() for entry in self.files],
+            **self._policy(),
         }
+
+    def _policy(self) -> dict[str, object]:
+        """Give what was decided about the call, where anything of that is kept."""
+        kept = [entry for entry in self.timeline if entry.get("event") == "policy"]
+        return {"policy": {key: kept[0][key] for key in kept[0] if key not in {"at", "event"}}} if kept else {}
 
     def to_bytes(self) -> bytes:
         """Write `recording.json`: the same report gives the same bytes."""

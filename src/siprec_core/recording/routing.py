@@ -9,6 +9,7 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
 from siprec_core.machine import Outbox
 from siprec_core.recording.commands import BindMedia, Command, OpenSink
+from siprec_core.recording.entrance import Entrance
 from siprec_core.recording.events import Diagnostic, Event, ServerDrained, SessionRefused, SessionRequested
 from siprec_core.recording.exchanges import UNANSWERED_STATES
 from siprec_core.recording.lines import Resources
@@ -55,12 +56,13 @@ _BYE_GRACE_SECONDS = 4.0
 ServerOutput: TypeAlias = Command | Event
 
 
-class SessionRouter(WireDoors):
+class SessionRouter(WireDoors, Entrance):
     """The inner half of `RecordingServer`: one SIP endpoint and the sessions whose calls it carries."""
 
     def __init__(self, config: ServerConfig, *, time_base: TimeBase, entropy: Entropy) -> None:
         """Raises ConfigurationError for settings that cannot be."""
         check_config(config)
+        Entrance.__init__(self, config)
         self.config = config
         self._ids = Ids(entropy)
         self._time_base = time_base
@@ -120,9 +122,9 @@ class SessionRouter(WireDoors):
         match event:
             case InviteReceived():
                 self._invited(event, now)
-            case OptionsReceived(request_id=request_id, request=request):
+            case OptionsReceived(request_id=request_id, request=request, flow=flow, authenticated_user=user):
                 # RFC 3261 11.2: as an INVITE would be answered; within a dialog that is a re-INVITE.
-                refusal = None if request.to.tag is not None else self._admit(now)
+                refusal = None if request.to.tag is not None else self._admit(flow.remote.host, user, now)
                 self._endpoint.answer_options(request_id, refusal, now=now)
             case MessageRefused(malformed=malformed, flow=flow):
                 detail = f"from {flow.remote}: {malformed.error}"
@@ -151,6 +153,8 @@ class SessionRouter(WireDoors):
                     self._tell_session(session, event, now)
                 elif isinstance(event, OfferReceived):
                     self._endpoint.refuse_offer(usage, Refusal(481), now=now)
+                elif isinstance(event, CallEnded) and (waiting := self._waiting.remove(usage)) is not None:
+                    self._put_refused(waiting.invited.request.call_id, waiting.invited.flow.remote, Refusal(487))
             case _:
                 pass  # CallProgressed: a 1xx changes nothing; CallAnswered tells of INVITEs with an offer
 
@@ -199,12 +203,27 @@ class SessionRouter(WireDoors):
     # calls
 
     def _invited(self, invited: InviteReceived, now: float) -> None:
-        read = self._read(invited.request)
-        refusal = read.refusal or refuse_unmarked(read.marks, strict=self.config.strict) or self._admit(now)
+        host, user = invited.flow.remote.host, invited.authenticated_user
+        refusal = self._admission.refuse_stranger(host, user)
         if refusal is not None:
-            self._put_refused(invited.request.call_id, invited.flow.remote, refusal)
-            self._endpoint.reject(invited.usage, refusal, now=now)
+            self._turn_away(invited, refusal, now)
             return
+        read = self._read(invited.request)
+        refusal = read.refusal or refuse_unmarked(read.marks, strict=self.config.strict) or self._admit(host, user, now)
+        if refusal is not None:
+            self._turn_away(invited, refusal, now)
+        elif self._admission.has_room(host):
+            self._begin(invited, read, now)
+        else:
+            self._wait(invited, read, now + self.config.admission.queue_seconds)
+            # RFC 3261 8.2.6.1: a 100 tells the caller at once that nothing is lost, so that it does not repeat.
+            self._endpoint.trying(invited.usage, now=now)
+
+    def _turn_away(self, invited: InviteReceived, refusal: Refusal, now: float) -> None:
+        self._put_refused(invited.request.call_id, invited.flow.remote, refusal)
+        self._endpoint.reject(invited.usage, refusal, now=now)
+
+    def _begin(self, invited: InviteReceived, read: RecordingRequest, now: float) -> None:
         session = RecordingSession(
             Invitation(
                 session=SessionId(self._ids.session()),
@@ -229,8 +248,8 @@ class SessionRouter(WireDoors):
 
     def _start(self, spec: RecordSpec, now: float) -> SessionId:
         """Ask a client for a recording session (RFC 7866 section 6.2)."""
-        refusal = self._admit(now)
-        if refusal is not None or self._endpoint.calls >= self.config.limits.dialogs:
+        has_room = self._admission.has_room(spec.hop.remote.host)
+        if self._is_shut(now) or not has_room or self._endpoint.calls >= self.config.limits.dialogs:
             raise LocalProtocolError("no session can begin now: the server is full, closing, or without storage")
         if spec.local is None:
             raise LocalProtocolError("the call needs our signalling address")
@@ -260,6 +279,7 @@ class SessionRouter(WireDoors):
     def _add(
         self, session: RecordingSession, usage: UsageId, *, user_agent: str | None, initiator: Initiator = "client"
     ) -> None:
+        self._admission.enter(session.id, session.flow.remote.host)
         self._sessions[session.id] = session
         self._usages[session.id] = usage
         self._by_usage[usage] = session.id
@@ -276,16 +296,9 @@ class SessionRouter(WireDoors):
             )
         )
 
-    def _admit(self, now: float) -> Refusal | None:
-        """Tell what a new call would get now; OPTIONS agrees with it (RFC 3261 11.2)."""
-        retry = (("Retry-After", str(self.config.retry_seconds)),)
-        if self._drain_at is not None or now < self._storage_rests_until or not self._resources.ports:
-            return Refusal(503, headers=retry)
-        most = self.config.max_sessions
-        occupied = sum(session.state is not SessionState.RENDERING for session in self._sessions.values())
-        if most is not None and occupied >= most:
-            return Refusal(486) if self.config.when_full == "busy" else Refusal(503, headers=retry)
-        return None
+    def _is_shut(self, now: float) -> bool:
+        """Tell whether no session can begin, whoever asks."""
+        return self._drain_at is not None or now < self._storage_rests_until or not self._resources.ports
 
     def _read(self, request: Request) -> RecordingRequest:
         return read_request(
@@ -317,12 +330,15 @@ class SessionRouter(WireDoors):
                     self._drain_endpoint(now)
                 case _:
                     self._pass_up(session, output)
+        if session.state in (SessionState.RENDERING, SessionState.ENDED):
+            self._admission.leave(session.id)
         if session.state is SessionState.ENDED:
             self._forget(session)
         elif (deadline := session.next_timeout()) is not None:
             self._timers.set(session.id, deadline)
         else:
             self._timers.cancel(session.id)
+        self._seat_waiting(now)
         self._drain_deadline(now)
 
     def _ask(self, session: RecordingSession, ask: Ask, now: float) -> None:

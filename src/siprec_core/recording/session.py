@@ -13,6 +13,7 @@ from siprec_core.machine import earliest
 from siprec_core.media.outputs import MediaOutput, SourceFinding, SourceLocked
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
+from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished, SourceFound
 from siprec_core.recording.exchanges import (
     KEPT_STATES,
@@ -31,6 +32,7 @@ from siprec_core.recording.exchanges import (
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
+from siprec_core.sdp.formats import Codec
 from siprec_core.sip.info import InfoDigit
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId
 
@@ -72,8 +74,11 @@ class RecordingSession(SessionExchanges):
         self._last_heard = now
         self._ended = now
         self._end_reason = ""
-        self._storage_failed = False
+        self.storage_failed = False
+        """True once a file of the recording could not be written."""
         self._farewell_until: float | None = None
+        self._decision: Decision | None = None
+        self._decide_by = now + config.decision_seconds if config.manual and config.decision_seconds else None
 
     # machine
 
@@ -83,7 +88,8 @@ class RecordingSession(SessionExchanges):
 
     def next_timeout(self) -> float | None:
         """Give the instant of the next flush or limit."""
-        return earliest(self._journal.flush_at, self._ends_at, self._silent_at(), self._farewell_until)
+        decide_by = self._decide_by if self.state is SessionState.REQUESTED else None
+        return earliest(self._journal.flush_at, self._ends_at, self._silent_at(), self._farewell_until, decide_by)
 
     def handle_timeout(self, *, now: float) -> None:
         """Flush the journal; end a session that reached a limit."""
@@ -91,6 +97,8 @@ class RecordingSession(SessionExchanges):
             self._journal.flush()
         if self._farewell_until is not None and now >= self._farewell_until:
             self.call_gone(now=now)
+        if self.state is SessionState.REQUESTED and self._decide_by is not None and now >= self._decide_by:
+            self._decide_late(now)
         if self.state is not SessionState.ACTIVE:
             return
         silent_at = self._silent_at()
@@ -98,6 +106,49 @@ class RecordingSession(SessionExchanges):
             self._end_by_limit("max-duration", now)
         elif silent_at is not None and now >= silent_at:
             self._end_by_limit("media-timeout", now)
+
+    # the decision
+
+    def policy_request(self) -> PolicyRequest:
+        """Tell what is known of the call; LocalProtocolError when its INVITE is not the client's or was answered."""
+        read = self._invitation
+        if read is None:
+            raise LocalProtocolError("the session does not wait for a decision")
+        request = read.request
+        return PolicyRequest(
+            session=self.id,
+            call_id=self.call_id,
+            peer=self.flow.remote,
+            transport=self.flow.transport,
+            user_agent=request.headers.get("User-Agent"),
+            authenticated_user=self.authenticated_user,
+            uri=request.uri,
+            from_=request.headers.get("From") or "",
+            to=request.headers.get("To") or "",
+            marks=read.marks,
+            metadata=read.metadata,
+        )
+
+    def take_decision(self, decision: Decision) -> None:
+        """Take what was decided, before `begin`; LocalProtocolError for a codec that cannot be."""
+        if decision.codecs is not None:
+            self._codecs = tuple(Codec.parse(name) for name in decision.codecs)
+        self._decision = decision
+
+    def _decide_late(self, now: float) -> None:
+        """Go on without a decision."""
+        self._note_finding(finding("decision-late", "session"), now)
+        if self._config.undecided == "accept":
+            self.begin(now=now)
+        else:
+            self._refuse_exchange(self._unavailable("not decided in time"))
+
+    def _note_decision(self, now: float) -> None:
+        """Keep what was decided in timeline and journal."""
+        fields = {} if self._decision is None else self._decision.fields()
+        if fields:
+            self.account.noted("policy", fields, now=now)
+            self._journal.note("policy", fields, now=now)
 
     # the call
 
@@ -182,9 +233,9 @@ class RecordingSession(SessionExchanges):
 
     def sink_failed(self, sink: SinkId, error: str, *, now: float) -> None:
         """Take a storage failure: the call goes on, what can be kept is kept."""
-        if self._storage_failed:
+        if self.storage_failed:
             return
-        self._storage_failed = True
+        self.storage_failed = True
         code = "storage-full" if "space" in error.lower() else "storage-failed"
         where = "journal.pcapng" if sink == self._journal.sink else "recording.json"
         self._note_finding(finding(code, where, error), now)
@@ -202,6 +253,7 @@ class RecordingSession(SessionExchanges):
         self.state = SessionState.ACTIVE
         self._ends_at = now + self._config.limits.recording_seconds
         self._take_invitation(now)
+        self._note_decision(now)
         self._write_active_report()
         self._outbox.put(SessionEstablished(session=self.id, labels=labels))
 

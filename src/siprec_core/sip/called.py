@@ -62,6 +62,11 @@ class CalledSide:
         call.usage.advance(UsageInput.REJECT, now=now, final=failure(self._stack.config, incoming, refusal))
         self._calls.settle(call, now=now)
 
+    def trying(self, usage: UsageId, *, now: float) -> None:
+        """Answer a call with 100 at once; raises LocalProtocolError when it no longer waits."""
+        _, incoming = self._unanswered(usage)
+        self._stack.layer.respond(incoming, answer(self._stack.config, incoming, 100), now=now)
+
     def answer_offer(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
         """Answer the re-INVITE or UPDATE that waits; an empty body answers one without an offer."""
         call, incoming = self._take_offer(usage)
@@ -263,7 +268,14 @@ class CalledSide:
         self._last_request += 1
         request_id = RequestId(self._last_request)
         self._waiting[request_id] = incoming
-        self._stack.outbox.put(OptionsReceived(request_id=request_id, request=incoming.request))
+        self._stack.outbox.put(
+            OptionsReceived(
+                request_id=request_id,
+                request=incoming.request,
+                flow=incoming.flow,
+                authenticated_user=incoming.authenticated_user,
+            )
+        )
 
     def _receive_cancel(self, incoming: IncomingRequest, now: float) -> None:
         invite = self._stack.layer.find(incoming.request, method="INVITE")

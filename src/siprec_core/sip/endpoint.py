@@ -149,6 +149,11 @@ class SipEndpoint:
         self._now = now
         self._called.reject(usage, refusal, now=now)
 
+    def trying(self, usage: UsageId, *, now: float) -> None:
+        """Tell a caller that an answer will take its time (100); LocalProtocolError when the call no longer waits."""
+        self._now = now
+        self._called.trying(usage, now=now)
+
     def answer_offer(self, usage: UsageId, *, body: bytes, content_type: str, now: float) -> None:
         """Answer the re-INVITE or UPDATE that waits; raises LocalProtocolError when none does."""
         self._now = now

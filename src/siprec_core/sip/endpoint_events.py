@@ -78,6 +78,9 @@ class OptionsReceived:
 
     request_id: RequestId
     request: Request
+    flow: Flow
+    authenticated_user: str | None = None
+    """Who sent it, where the listener asks for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
