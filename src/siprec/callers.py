@@ -102,12 +102,7 @@ class CallOutcome:
 
     def checks(self) -> dict[str, tuple[Finding, ...]]:
         """Give for each check what speaks against it."""
-        known = frozenset[str]().union(*CHECKS.values())
-        checks = {
-            text: tuple(found for found in self.findings if found.code in codes) for text, codes in CHECKS.items()
-        }
-        checks[GRAMMAR_CHECK] = tuple(found for found in self.findings if found.code not in known)
-        return checks
+        return checks_of(self.findings)
 
     def as_json(self) -> dict[str, object]:
         """Give the report as `siprec call --json` prints it."""
@@ -137,6 +132,14 @@ class CallOutcome:
             "end_reason": self.end_reason,
             "ok": self.good,
         }
+
+
+def checks_of(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
+    """Give for each check what speaks against it."""
+    known = frozenset[str]().union(*CHECKS.values())
+    checks = {text: tuple(found for found in findings if found.code in codes) for text, codes in CHECKS.items()}
+    checks[GRAMMAR_CHECK] = tuple(found for found in findings if found.code not in known)
+    return checks
 
 
 def is_kept(findings: Sequence[Finding]) -> bool:

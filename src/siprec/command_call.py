@@ -65,11 +65,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file whose first line is the password (default: the environment variable SIPREC_PASSWORD)",
     )
-    add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
-    add("--tls-insecure", action="store_true", help="take any certificate of the server")
+    add_tls(parser)
     add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
     add_worker(parser)
     add("--json", action="store_true", help="print the report as JSON")
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """Add the options of calls over TLS."""
+    add = parser.add_argument
+    add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
+    add("--tls-insecure", action="store_true", help="take any certificate of the server")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,7 +144,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
         raise CommandError(f"--from {arguments.from_uri!r}: {error.message}") from error
     labels = _labels(arguments)
     audio = _audio(arguments, len(labels))
-    tls = _tls(arguments, uri)
+    tls = read_tls(arguments, uri)
     user = caller(arguments.user, arguments.password_file)
     return CallPlan(
         target=arguments.target,
@@ -201,7 +207,8 @@ def _read(path: Path) -> bytes:
         raise unreadable(path, error) from error
 
 
-def _tls(arguments: argparse.Namespace, uri: SipUri) -> TlsFiles | SSLContext | None:
+def read_tls(arguments: argparse.Namespace, uri: SipUri) -> TlsFiles | SSLContext | None:
+    """Give what the options say of TLS. Raises CommandError when the call does not go over TLS."""
     if not may_need_tls(uri):
         if arguments.tls_ca or arguments.tls_insecure:
             raise CommandError(f"--tls-ca and --tls-insecure are for TLS, and {arguments.target} is called without it")
