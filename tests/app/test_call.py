@@ -26,6 +26,7 @@ class Double:
         self.status = "200 OK"
         self.bye_status = "200 OK"
         self.media_port: int | None = None
+        self.change_status: str | None = None
         self.answers_options = False
         self.changes: tuple[tuple[str, str], ...] = ()
         self.refuses_last = False
@@ -54,8 +55,11 @@ class Double:
                 self.socket.sendto(self._answer(data, method == b"INVITE"), source)
 
     def _answer(self, data: bytes, is_invite: bool) -> bytes:
+        status = self.status if is_invite else self.bye_status
+        if is_invite and self.change_status is not None and ";tag=" in field(data, "To"):
+            status = self.change_status
         head = HEAD.format(
-            status=self.status if is_invite else self.bye_status,
+            status=status,
             via=field(data, "Via"),
             from_=field(data, "From"),
             to=field(data, "To").partition(";")[0],
