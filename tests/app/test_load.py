@@ -99,6 +99,20 @@ def test_processes_share_the_calls(recorder: siprec_sync.Server[RecordingServer]
     assert len(result.set_ups) == len(result.packets_by_call) == 5
 
 
+def test_an_interruption_ends_the_calls_under_way(recorder: siprec_sync.Server[RecordingServer]) -> None:
+    interrupted: list[int] = []
+
+    def interrupt(run: LoadRun) -> None:
+        if not interrupted:
+            interrupted.append(run.active)
+            raise KeyboardInterrupt
+
+    plan = plan_of(recorder.listeners[0].address, total=9, limit=1, seconds=600.0)
+    result = LoadRun(plan, progress=interrupt).run()
+    assert interrupted == [1]
+    assert (result.begun, result.complete, result.failures) == (1, 0, {"interrupted": 1})
+
+
 def test_a_call_without_200_to_its_bye_does_not_count(siprec: Program, double: Double) -> None:
     double.bye_status = "481 Call Does Not Exist"
     done = siprec("load", double.target, "-m", 1, "-d", 0.1, "--json")
