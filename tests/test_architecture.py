@@ -112,6 +112,8 @@ EXTRAS: dict[str, frozenset[str]] = {
     "siprec": frozenset({"trio", "uvloop"}),
 }
 """What a package may import within a function only: what an extra installs."""
+PLUGINS: dict[str, frozenset[str]] = {"siprec.testing": frozenset({"pytest"})}
+"""What a module may import because only programs that have it load the module."""
 OURS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({"siprec_core"}),
     "siprec_sync": frozenset({"siprec_core", "siprec_sync"}),
@@ -219,6 +221,8 @@ def package_rules(mods: Modules) -> Iterator[str]:
                     yield f"{where}: {module.package} imports {imported.target}"
                 elif module.package == "siprec_anyio" and imported.target in ("siprec_sync", "siprec_sync.driver"):
                     yield f"{where}: uses the other frontend itself instead of its building blocks"
+            elif top in PLUGINS.get(module.name, ()):
+                continue
             elif top not in sys.stdlib_module_names and top not in THIRD_PARTY[module.package]:
                 if not (imported.lazy and top in EXTRAS[module.package]):
                     yield f"{where}: {imported.target} is not a dependency of {module.package}"

@@ -12,8 +12,9 @@ import siprec_anyio
 import siprec_sync
 from siprec.options import Worker
 from siprec.outcome import CommandError, Exit
+from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
-from siprec_core.recording.call import CallSpec, ClientConfig
+from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.types import Address
@@ -58,6 +59,22 @@ class StreamOutcome:
     """Audio sent."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeNote:
+    """How the server took a change within the call."""
+
+    change: str
+    """`hold` or `resume`."""
+    label: str
+    status: int
+    reason: str
+
+    @property
+    def taken(self) -> bool:
+        """True when it took it."""
+        return 200 <= self.status < 300
+
+
 @dataclass(slots=True, kw_only=True)
 class CallOutcome:
     """What a call showed."""
@@ -79,6 +96,7 @@ class CallOutcome:
     """The Server header field."""
     streams: tuple[StreamOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
+    changes: tuple[ChangeNote, ...] = ()
     end_reason: str | None = None
     unreachable: bool = False
     """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
@@ -90,6 +108,7 @@ class CallOutcome:
             200 <= self.status < 300
             and all(stream.codec is not None for stream in self.streams)
             and is_kept(self.findings)
+            and all(change.taken for change in self.changes)
             and self.end_reason == "local-bye"
         )
 
@@ -102,12 +121,7 @@ class CallOutcome:
 
     def checks(self) -> dict[str, tuple[Finding, ...]]:
         """Give for each check what speaks against it."""
-        known = frozenset[str]().union(*CHECKS.values())
-        checks = {
-            text: tuple(found for found in self.findings if found.code in codes) for text, codes in CHECKS.items()
-        }
-        checks[GRAMMAR_CHECK] = tuple(found for found in self.findings if found.code not in known)
-        return checks
+        return checks_of(self.findings)
 
     def as_json(self) -> dict[str, object]:
         """Give the report as `siprec call --json` prints it."""
@@ -133,10 +147,22 @@ class CallOutcome:
             "checks": [{"rule": text, "kept": is_kept(found)} for text, found in self.checks().items()]
             if self.streams
             else [],
+            "changes": [
+                {"change": each.change, "label": each.label, "status": each.status, "reason": each.reason}
+                for each in self.changes
+            ],
             "findings": [found.as_json() for found in self.findings],
             "end_reason": self.end_reason,
             "ok": self.good,
         }
+
+
+def checks_of(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
+    """Give for each check what speaks against it."""
+    known = frozenset[str]().union(*CHECKS.values())
+    checks = {text: tuple(found for found in findings if found.code in codes) for text, codes in CHECKS.items()}
+    checks[GRAMMAR_CHECK] = tuple(found for found in findings if found.code not in known)
+    return checks
 
 
 def is_kept(findings: Sequence[Finding]) -> bool:
@@ -153,8 +179,10 @@ class CallPlan:
     audio: Sequence[bytes]
     """16-bit little-endian PCM for each stream, at 8,000 samples a second."""
     tls: TlsFiles | SSLContext | None = None
+    hold: tuple[float, float] | None = None
+    """When all streams are held and when they go on, seconds of the audio."""
     timeout_seconds: float = 10.0
-    """How long to wait for the answer."""
+    """How long to wait for the answer, and for that to a change."""
     config: ClientConfig = field(default_factory=ClientConfig)
 
 
@@ -186,13 +214,64 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
             call.stop(timeout=_CANCEL_SECONDS)
         else:
             _answered(plan, outcome, answer)
-            _send_audio(plan, call, answer.labels)
+            _hold_sync(plan, outcome, call, answer.labels)
             call.wait_sent()
             ended = call.stop(timeout=_CLOSING_SECONDS)
             _ended(outcome, plan, call.progress, ended)
         _attempted(outcome, call.progress)
         call.close()
     return outcome
+
+
+def _hold_sync(plan: CallPlan, outcome: CallOutcome, call: siprec_sync.Call, labels: Sequence[str]) -> None:
+    """Send all audio, with the hold within it."""
+    if plan.hold is None:
+        _send_audio(plan, call, labels)
+        return
+    began = time.monotonic()
+    _send_audio(plan, call, labels, until=plan.hold[0])
+    for change, at in zip(("hold", "resume"), plan.hold, strict=True):
+        time.sleep(max(0.0, began + at - time.monotonic()))
+        for label in labels:
+            begin = call.pause if change == "hold" else call.resume
+            result: ChangeOutcome | TimeoutError | None
+            try:
+                result = begin(label, plan.timeout_seconds)
+            except siprec_sync.ChangeRefusedError as error:
+                result = error.outcome
+            except TimeoutError as error:
+                result = error
+            except LocalProtocolError as error:
+                result = ChangeOutcome(status=481, reason=str(error), local=True)
+            _note(outcome, change, label, result)
+    if not call.progress.over:
+        _send_audio(plan, call, labels, since=plan.hold[1])
+
+
+async def _hold_async(plan: CallPlan, outcome: CallOutcome, call: siprec_anyio.Call, labels: Sequence[str]) -> None:
+    """Send all audio, with the hold within it."""
+    if plan.hold is None:
+        _send_audio(plan, call, labels)
+        return
+    began = time.monotonic()
+    _send_audio(plan, call, labels, until=plan.hold[0])
+    for change, at in zip(("hold", "resume"), plan.hold, strict=True):
+        await anyio.sleep(max(0.0, began + at - time.monotonic()))
+        for label in labels:
+            begin = call.pause if change == "hold" else call.resume
+            result: ChangeOutcome | TimeoutError | None
+            try:
+                with anyio.fail_after(plan.timeout_seconds):
+                    result = await begin(label)
+            except siprec_anyio.ChangeRefusedError as error:
+                result = error.outcome
+            except TimeoutError as error:
+                result = error
+            except LocalProtocolError as error:
+                result = ChangeOutcome(status=481, reason=str(error), local=True)
+            _note(outcome, change, label, result)
+    if not call.progress.over:
+        _send_audio(plan, call, labels, since=plan.hold[1])
 
 
 async def _call_async(plan: CallPlan) -> CallOutcome:
@@ -206,7 +285,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
                 _refused(outcome, error)
         if answer is not None:
             _answered(plan, outcome, answer)
-            _send_audio(plan, call, answer.labels)
+            await _hold_async(plan, outcome, call, answer.labels)
             await call.wait_sent()
             ended = None
             with anyio.move_on_after(_CLOSING_SECONDS):
@@ -267,11 +346,30 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
     outcome.streams = tuple(streams)
 
 
-def _send_audio(plan: CallPlan, call: CallFacade, labels: Sequence[str]) -> None:
+def _send_audio(
+    plan: CallPlan, call: CallFacade, labels: Sequence[str], *, since: float = 0.0, until: float | None = None
+) -> None:
+    """Queue the audio between two instants; without `until` no more follows."""
     for stream, pcm in zip(plan.spec.streams, plan.audio, strict=True):
         if stream.label in labels:
-            call.send_audio(stream.label, pcm)
-            call.finish_audio(stream.label)
+            end = None if until is None else _octets(until)
+            call.send_audio(stream.label, pcm[_octets(since) : end])
+            if until is None:
+                call.finish_audio(stream.label)
+
+
+def _octets(seconds: float) -> int:
+    return 2 * round(seconds * 8_000)
+
+
+def _note(outcome: CallOutcome, change: str, label: str, result: ChangeOutcome | TimeoutError | None) -> None:
+    """Keep how a change went; None when there was nothing to change."""
+    if result is None:
+        return
+    status, reason = (result.status, result.reason) if isinstance(result, ChangeOutcome) else (408, "no answer")
+    outcome.changes = (*outcome.changes, ChangeNote(change=change, label=label, status=status, reason=reason))
+    if isinstance(result, ChangeOutcome):
+        outcome.findings = (*outcome.findings, *result.findings)
 
 
 def _ended(outcome: CallOutcome, plan: CallPlan, progress: CallProgress, ended: RecordingEnded | None) -> None:

@@ -16,6 +16,8 @@ from siprec.outcome import CommandError, Exit, unreadable
 COMMANDS: Final = {
     "serve": "record calls until interrupted: the recording server (SRS)",
     "call": "make one recording call with real audio (SRC) and check the answer",
+    "load": "make many recording calls with audio at a time and count the complete ones",
+    "doctor": "look at a recording server and tell what would keep clients from working",
     "demo": "record a call between our own client and server on this machine",
     "inspect": "decode a SIP message, multipart body, SDP, metadata, pcap or pcapng",
     "validate": "print what is wrong with such files, with line and column",
@@ -28,6 +30,7 @@ _EXAMPLES = """examples:
   siprec demo
   siprec serve -b udp://0.0.0.0:5060 -b tcp://0.0.0.0:5060 --recordings /var/lib/siprec
   siprec call 'sip:recorder.example.com;transport=tcp'
+  siprec doctor recorder.example.com
   siprec inspect --json invite.sip
   siprec render capture.pcapng -o files
 

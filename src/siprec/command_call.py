@@ -11,11 +11,13 @@ from siprec.command_inspect import write_json
 from siprec.digest import caller
 from siprec.options import add_worker, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit, unreadable
+from siprec.profiles import PROFILES
 from siprec.targets import may_need_tls, read_target
 from siprec.terminal import clean, finding_line, styled, table, write_text
 from siprec.tones import frequency_of, tone
 from siprec_core.containers.wav import read_wav
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.metadata.model import Dialect
 from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
 from siprec_core.sip.uri import SipUri
@@ -29,6 +31,7 @@ _EXAMPLES = """examples:
   siprec call 127.0.0.1:5060
   siprec call 'sip:recorder.example.com;transport=tcp' --seconds 10
   siprec call sips:recorder.example.com --tls-ca authority.pem
+  siprec call 127.0.0.1:5060 --profile broadworks --hold 1-2
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
 """
 
@@ -54,6 +57,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="what a stream says, 16-bit PCM, 8000 Hz, mono; repeatable, first stream first (default: a tone for each)",
     )
+    add("--hold", metavar="AT-UNTIL", type=_hold, help="hold all streams from second AT of the audio to UNTIL")
+    add(
+        "--profile",
+        metavar="NAME",
+        choices=tuple(PROFILES),
+        help=f"write the INVITE as another client does: {', '.join(PROFILES)}",
+    )
     add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
     add(
         "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
@@ -65,11 +75,17 @@ def describe(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="file whose first line is the password (default: the environment variable SIPREC_PASSWORD)",
     )
-    add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
-    add("--tls-insecure", action="store_true", help="take any certificate of the server")
+    add_tls(parser)
     add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
     add_worker(parser)
     add("--json", action="store_true", help="print the report as JSON")
+
+
+def add_tls(parser: argparse.ArgumentParser) -> None:
+    """Add the options of calls over TLS."""
+    add = parser.add_argument
+    add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
+    add("--tls-insecure", action="store_true", help="take any certificate of the server")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,6 +123,9 @@ def print_report(outcome: CallOutcome) -> None:
         write_text(f"  {styled('yes', 'green') if is_kept(found) else styled('no ', 'red')} {text}")
         for each in found:
             write_text(f"      {finding_line(each)}")
+    for change in outcome.changes:
+        text = f"{change.change} of stream {clean(change.label)}: {change.status} {clean(change.reason)}"
+        write_text(f"  {styled('yes', 'green') if change.taken else styled('no ', 'red')} {text}")
     ended = (
         "the server answered our BYE" if outcome.end_reason == "local-bye" else f"ended: {clean(outcome.end_reason)}"
     )
@@ -138,7 +157,11 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
         raise CommandError(f"--from {arguments.from_uri!r}: {error.message}") from error
     labels = _labels(arguments)
     audio = _audio(arguments, len(labels))
-    tls = _tls(arguments, uri)
+    tls = read_tls(arguments, uri)
+    profile = None if arguments.profile is None else PROFILES[arguments.profile]
+    longest = max(len(pcm) for pcm in audio) / (2 * SAMPLE_RATE)
+    if arguments.hold is not None and arguments.hold[1] >= longest:
+        raise CommandError(f"--hold: the audio is over after {longest:g} s")
     user = caller(arguments.user, arguments.password_file)
     return CallPlan(
         target=arguments.target,
@@ -148,12 +171,18 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
             streams=offered_streams(labels),
             from_uri=arguments.from_uri,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
+            dialect=Dialect.RFC7865 if profile is None else profile.dialect,
         ),
         audio=audio,
+        hold=arguments.hold,
         tls=tls,
         timeout_seconds=arguments.timeout,
         # Whoever names a transport gets that one; else what is too large for UDP goes over TCP (RFC 3261 18.1.1).
-        config=ClientConfig(large_over_tcp="transport" not in uri.parameters, credentials=user),
+        config=ClientConfig(
+            large_over_tcp="transport" not in uri.parameters,
+            credentials=user,
+            rewrite=None if profile is None else profile.rewrite,
+        ),
     )
 
 
@@ -201,7 +230,17 @@ def _read(path: Path) -> bytes:
         raise unreadable(path, error) from error
 
 
-def _tls(arguments: argparse.Namespace, uri: SipUri) -> TlsFiles | SSLContext | None:
+def _hold(text: str) -> tuple[float, float]:
+    """Read two instants in seconds."""
+    at, _, until = text.partition("-")
+    hold = positive_seconds(at), positive_seconds(until)
+    if hold[0] >= hold[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
+    return hold
+
+
+def read_tls(arguments: argparse.Namespace, uri: SipUri) -> TlsFiles | SSLContext | None:
+    """Give what the options say of TLS. Raises CommandError when the call does not go over TLS."""
     if not may_need_tls(uri):
         if arguments.tls_ca or arguments.tls_insecure:
             raise CommandError(f"--tls-ca and --tls-insecure are for TLS, and {arguments.target} is called without it")

@@ -2,9 +2,10 @@
 
 import re
 
-from siprec.outcome import CommandError
+from siprec.outcome import CommandError, Exit
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.sip.names import numeric_host
+from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Transport
 
@@ -30,3 +31,13 @@ def may_need_tls(uri: SipUri) -> bool:
     if "transport" in uri.parameters or uri.scheme == "sips":
         return uri.transport is Transport.TLS
     return uri.port is None and numeric_host(uri.host) is None
+
+
+def locate_hop(uri: SipUri) -> Hop:
+    """Find the first place to send to by the rules of RFC 3263. Raises CommandError (69) when there is none."""
+    from siprec_sync.resolver import LocationError, locate
+
+    try:
+        return locate(uri).hops[0]
+    except LocationError as error:
+        raise CommandError(f"{uri.host}: {error}", Exit.UNREACHABLE) from error

@@ -16,6 +16,7 @@ from siprec_core.errors import (
 )
 from siprec_core.findings import Finding, FindingCode, Severity
 from siprec_core.limits import Limits
+from siprec_core.metadata.builder import MetadataBuilder
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.writer import write_metadata, write_request_snapshot
@@ -198,6 +199,7 @@ __all__ = [
     "write_multipart",
     # SDP, metadata, RTP
     "MediaDescription",
+    "MetadataBuilder",
     "MetadataDocument",
     "parse_sdp",
     "ParsedMetadata",

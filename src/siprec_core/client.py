@@ -4,6 +4,7 @@ One client carries one recording session. It has the same doors as the server; a
 `next_timeout`.
 """
 
+from dataclasses import replace
 from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
@@ -30,7 +31,7 @@ from siprec_core.recording.call_events import (
 )
 from siprec_core.recording.client_audio import ClientAudio
 from siprec_core.recording.client_state import ClientState, Wish
-from siprec_core.recording.commands import CloseMedia, Command
+from siprec_core.recording.commands import CloseMedia, Command, SendDatagram, SendStream
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.ports import PortPool
 from siprec_core.recording.request import read_request
@@ -254,6 +255,8 @@ class RecordingClient(WireDoors):
         while (output := self._endpoint.poll_output()) is not None:
             if isinstance(output, EndpointEvent):
                 self._tell(output, now)
+            elif self.config.rewrite is not None and isinstance(output, SendDatagram | SendStream):
+                self._outbox.put(replace(output, data=self.config.rewrite(output.data)))
             else:
                 self._outbox.put(output)
 

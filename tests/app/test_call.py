@@ -1,5 +1,6 @@
 """`siprec call` against servers that refuse, break rules or are not there."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ class Double:
 
     def __init__(self) -> None:
         self.status = "200 OK"
+        self.bye_status = "200 OK"
+        self.media_port: int | None = None
+        self.change_status: str | None = None
+        self.answers_options = False
         self.changes: tuple[tuple[str, str], ...] = ()
         self.refuses_last = False
         self.bodies: list[str] = []
@@ -46,12 +51,15 @@ class Double:
             if not data:
                 return
             method = data.split(b" ", 1)[0]
-            if method in (b"INVITE", b"BYE"):
+            if method in (b"INVITE", b"BYE") or (method == b"OPTIONS" and self.answers_options):
                 self.socket.sendto(self._answer(data, method == b"INVITE"), source)
 
     def _answer(self, data: bytes, is_invite: bool) -> bytes:
+        status = self.status if is_invite else self.bye_status
+        if is_invite and self.change_status is not None and ";tag=" in field(data, "To"):
+            status = self.change_status
         head = HEAD.format(
-            status=self.status if is_invite else "200 OK",
+            status=status,
             via=field(data, "Via"),
             from_=field(data, "From"),
             to=field(data, "To").partition(";")[0],
@@ -59,6 +67,8 @@ class Double:
             cseq=field(data, "CSeq"),
         )
         text = ""
+        if data.startswith(b"OPTIONS"):
+            head += "Allow: INVITE, ACK, BYE\r\n"
         if is_invite:
             self.from_ = field(data, "From")
             self.bodies.append(body(data))
@@ -66,6 +76,8 @@ class Double:
             text = offer.replace("a=sendonly", "a=recvonly")
             for old, new in self.changes:
                 text = text.replace(old, new)
+            if self.media_port is not None:
+                text = re.sub(r"m=audio \d+", f"m=audio {self.media_port}", text)
             if self.refuses_last:
                 before, line, after = text.rpartition("m=audio ")
                 text = f"{before}{line}0 {after.partition(' ')[2]}"

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -579,3 +580,14 @@ def test_an_older_format_is_written_on_request_only(dialect: Dialect) -> None:
     assert report["dialect"] == dialect.value
     assert [each["aors"] for each in report["participants"]] == [["sip:ann@example.com"]]
     assert report["streams"][0]["stream_id"] == report["contributions"][0]["stream_id"]
+
+
+def test_each_message_is_sent_as_the_rewriting_gives_it() -> None:
+    for transport in (Transport.UDP, Transport.TCP):
+        spec = replace(SPEC, hop=Hop(transport, SERVER))
+        bench = Bench(spec, config=ClientConfig(rewrite=lambda data: data.replace(b"Require: siprec\r\n", b"")))
+        for opened in bench.of(OpenFlow):
+            bench.client.flow_opened(Flow(transport, CLIENT, SERVER, opened.id), now=0.0)
+            bench.drain()
+        assert [each.partition(b" ")[0] for each in bench.sent] == [b"INVITE"]
+        assert b"Require:" not in bench.sent[0]

@@ -125,3 +125,27 @@ def test_a_refusal_is_1(transport: str, tmp_path: Path) -> None:
 def test_nobody_there_is_69() -> None:
     call("tcp", free_port(socket.SOCK_STREAM), exit_code=69)
     call("udp", free_port(socket.SOCK_DGRAM), "--timeout", "1", exit_code=69)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_load_of_one_call_is_complete(transport: str, tmp_path: Path) -> None:
+    with RtpReceiver() as one, RtpReceiver() as two:
+        ports = {"port_one": one.port, "port_two": two.port}
+        with listening("server", tmp_path, transport, **ports) as (server, port):
+            target = f"sip:127.0.0.1:{port};transport={transport}"
+            words = ("-m", "1", "-d", str(SECONDS), "--json")
+            result = json.loads(siprec("load", target, *words, exit_code=0))
+            server.wait()
+    assert (result["ok"], result["calls"]["complete"], result["packets"]["sent"]) == (True, 1, 2 * PACKETS)
+    for receiver in (one, two):
+        assert len(receiver.sequence_numbers()) == PACKETS
+        assert len(set(receiver.timestamps())) == PACKETS
+    assert tone_share(one.samples(), 440, 8000) > 0.97
+    assert tone_share(two.samples(), 880, 8000) > 0.97
+
+
+def test_a_load_tells_a_refusal(tmp_path: Path) -> None:
+    with listening("server_refuses", tmp_path, "udp") as (server, port):
+        result = json.loads(siprec("load", f"127.0.0.1:{port}", "-m", "1", "--json", exit_code=1))
+        server.wait()
+    assert result["failures"] == {"488 Not Acceptable Here": 1}

@@ -1,5 +1,6 @@
 """What a recording client (SRC) calls with: the streams, the people, the metadata document that tells of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from siprec_core.clock import format_instant
@@ -58,6 +59,8 @@ class ClientConfig:
 
     They go over UDP after all when no connection can be made.
     """
+    rewrite: Callable[[bytes], bytes] | None = None
+    """Gives what is sent in place of each SIP message: to imitate another client towards a recorder under test."""
     limits: Limits = Limits()
 
 
