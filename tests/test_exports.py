@@ -26,7 +26,7 @@ EXPORTS: dict[str, frozenset[str]] = {
         "Secret", "ListenSpec", "RecordSpec", "WaitingClient",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
-        "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",
+        "Diagnostic", "DigitReceived", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",
         "SessionEstablished", "SessionRefused", "SessionRequested", "SourceFound", "StreamsChanged",
         "AudioFinished", "CallEvent", "RecordingAttempted", "RecordingAnswered", "RecordingEnded", "RecordingRefused",
         "Address", "Component", "DatagramBatch", "Entropy", "Flow", "FlowId", "Limits", "Listening", "MediaId",

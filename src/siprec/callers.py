@@ -12,6 +12,7 @@ import siprec_anyio
 import siprec_sync
 from siprec.options import Worker
 from siprec.outcome import CommandError, Exit
+from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
 from siprec_core.recording.call import CallSpec, ClientConfig
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
@@ -79,6 +80,10 @@ class CallOutcome:
     """The Server header field."""
     streams: tuple[StreamOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
+    digits: str = ""
+    """Keys that were to be pressed on the first stream."""
+    digits_refused: str | None = None
+    """Why they were not."""
     end_reason: str | None = None
     unreachable: bool = False
     """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
@@ -90,6 +95,7 @@ class CallOutcome:
             200 <= self.status < 300
             and all(stream.codec is not None for stream in self.streams)
             and is_kept(self.findings)
+            and self.digits_refused is None
             and self.end_reason == "local-bye"
         )
 
@@ -134,6 +140,7 @@ class CallOutcome:
             if self.streams
             else [],
             "findings": [found.as_json() for found in self.findings],
+            **({"digits": self.digits, "digits_refused": self.digits_refused} if self.digits else {}),
             "end_reason": self.end_reason,
             "ok": self.good,
         }
@@ -152,6 +159,8 @@ class CallPlan:
     spec: CallSpec
     audio: Sequence[bytes]
     """16-bit little-endian PCM for each stream, at 8,000 samples a second."""
+    digits: str = ""
+    """Keys to press on the first stream (RFC 4733), which has to offer telephone events."""
     tls: TlsFiles | SSLContext | None = None
     timeout_seconds: float = 10.0
     """How long to wait for the answer."""
@@ -186,7 +195,7 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
             call.stop(timeout=_CANCEL_SECONDS)
         else:
             _answered(plan, outcome, answer)
-            _send_audio(plan, call, answer.labels)
+            _send_audio(plan, call, answer.labels, outcome)
             call.wait_sent()
             ended = call.stop(timeout=_CLOSING_SECONDS)
             _ended(outcome, plan, call.progress, ended)
@@ -206,7 +215,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
                 _refused(outcome, error)
         if answer is not None:
             _answered(plan, outcome, answer)
-            _send_audio(plan, call, answer.labels)
+            _send_audio(plan, call, answer.labels, outcome)
             await call.wait_sent()
             ended = None
             with anyio.move_on_after(_CLOSING_SECONDS):
@@ -267,10 +276,16 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
     outcome.streams = tuple(streams)
 
 
-def _send_audio(plan: CallPlan, call: CallFacade, labels: Sequence[str]) -> None:
-    for stream, pcm in zip(plan.spec.streams, plan.audio, strict=True):
+def _send_audio(plan: CallPlan, call: CallFacade, labels: Sequence[str], outcome: CallOutcome) -> None:
+    outcome.digits = plan.digits
+    for index, (stream, pcm) in enumerate(zip(plan.spec.streams, plan.audio, strict=True)):
         if stream.label in labels:
             call.send_audio(stream.label, pcm)
+            if plan.digits and index == 0:
+                try:
+                    call.send_digits(stream.label, plan.digits)
+                except LocalProtocolError as error:
+                    outcome.digits_refused = str(error)
             call.finish_audio(stream.label)
 
 

@@ -16,7 +16,7 @@ from siprec.terminal import clean, finding_line, styled, table, write_text
 from siprec.tones import frequency_of, tone
 from siprec_core.containers.wav import read_wav
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call import DEFAULT_FORMATS, TELEPHONE_EVENT, CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address
@@ -29,6 +29,7 @@ _EXAMPLES = """examples:
   siprec call 127.0.0.1:5060
   siprec call 'sip:recorder.example.com;transport=tcp' --seconds 10
   siprec call sips:recorder.example.com --tls-ca authority.pem
+  siprec call 127.0.0.1:5060 --dtmf 123#
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
 """
 
@@ -53,6 +54,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         help="what a stream says, 16-bit PCM, 8000 Hz, mono; repeatable, first stream first (default: a tone for each)",
+    )
+    add(
+        "--dtmf",
+        metavar="DIGITS",
+        default="",
+        help="press these keys (0-9 * # A-D) on the first stream, as telephone events (RFC 4733)",
     )
     add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
     add(
@@ -107,19 +114,24 @@ def print_report(outcome: CallOutcome) -> None:
         write_text(f"  {styled('yes', 'green') if is_kept(found) else styled('no ', 'red')} {text}")
         for each in found:
             write_text(f"      {finding_line(each)}")
+    if outcome.digits:
+        sent = "sent" if outcome.digits_refused is None else f"not sent: {clean(outcome.digits_refused)}"
+        write_text(f"  keys {outcome.digits} {sent}")
     ended = (
         "the server answered our BYE" if outcome.end_reason == "local-bye" else f"ended: {clean(outcome.end_reason)}"
     )
     write_text(f"  {ended}")
 
 
-def offered_streams(labels: Sequence[str]) -> tuple[StreamSpec, ...]:
-    """Make streams with these labels, each of a participant of its own."""
+def offered_streams(labels: Sequence[str], *, with_events: bool = False) -> tuple[StreamSpec, ...]:
+    """Make streams with these labels, each of a participant of its own; `with_events` offers telephone events too."""
     names = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
     streams = []
     for index, label in enumerate(labels):
         name = names[index] if index < len(names) else f"Party {index + 1}"
-        streams.append(StreamSpec(label=label, aor=f"sip:{name.lower().replace(' ', '')}@example.com", name=name))
+        aor = f"sip:{name.lower().replace(' ', '')}@example.com"
+        formats = (*DEFAULT_FORMATS, TELEPHONE_EVENT) if with_events else DEFAULT_FORMATS
+        streams.append(StreamSpec(label=label, aor=aor, name=name, formats=formats))
     return tuple(streams)
 
 
@@ -140,16 +152,18 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
     audio = _audio(arguments, len(labels))
     tls = _tls(arguments, uri)
     user = caller(arguments.user, arguments.password_file)
+    digits = _digits(arguments.dtmf)
     return CallPlan(
         target=arguments.target,
         spec=CallSpec(
             uri=str(uri),
             local=Address("", 0),
-            streams=offered_streams(labels),
+            streams=offered_streams(labels, with_events=bool(digits)),
             from_uri=arguments.from_uri,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
         ),
         audio=audio,
+        digits=digits,
         tls=tls,
         timeout_seconds=arguments.timeout,
         # Whoever names a transport gets that one; else what is too large for UDP goes over TCP (RFC 3261 18.1.1).
@@ -168,6 +182,12 @@ def _labels(arguments: argparse.Namespace) -> list[str]:
     if len(set(labels)) != len(labels) or not all(TOKEN.fullmatch(label) for label in labels):
         raise CommandError("--label: labels are tokens (RFC 4574 section 4), each different")
     return labels
+
+
+def _digits(text: str) -> str:
+    if text.strip("0123456789*#ABCDabcd"):
+        raise CommandError(f"--dtmf {text!r}: keys are 0 to 9, *, #, A to D")
+    return text.upper()
 
 
 def _audio(arguments: argparse.Namespace, count: int) -> list[bytes]:

@@ -47,6 +47,7 @@ from siprec_core.recording.commands import (
 )
 from siprec_core.recording.events import (
     Diagnostic,
+    DigitReceived,
     Event,
     FindingRaised,
     MetadataUpdated,
@@ -125,6 +126,7 @@ __all__ = [
     "WriteSink",
     # events of the server
     "Diagnostic",
+    "DigitReceived",
     "Event",
     "FindingRaised",
     "MetadataUpdated",

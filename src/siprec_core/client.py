@@ -136,6 +136,16 @@ class RecordingClient(WireDoors):
         self._audio.add(label, pcm, now=now)
         self._drain_audio()
 
+    def send_digits(self, label: str, digits: str, *, now: float) -> None:
+        """Press keys (`0` to `9`, `*`, `#`, `A` to `D`) one after the other, as telephone events (RFC 4733).
+
+        Each is held for 0.1 s and takes the place of audio of that time. Raises LocalProtocolError for a stream that
+        the server does not take, when it takes no telephone events for it (`StreamSpec.formats` has to offer them), and
+        for what is no key.
+        """
+        self._audio.press(label, digits, now=now)
+        self._drain_audio()
+
     def finish_audio(self, label: str, *, now: float) -> None:
         """Say that no more audio of a stream follows; `AudioFinished` tells when the last packet has left."""
         self._audio.finish(label, now=now)

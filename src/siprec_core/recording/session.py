@@ -10,10 +10,10 @@ from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
-from siprec_core.media.outputs import MediaOutput, SourceFinding, SourceLocked
+from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
-from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished, SourceFound
+from siprec_core.recording.events import DigitReceived, FindingRaised, SessionEnded, SessionEstablished, SourceFound
 from siprec_core.recording.exchanges import (
     KEPT_STATES,
     UNANSWERED_STATES,
@@ -117,6 +117,7 @@ class RecordingSession(SessionExchanges):
         self._ask_for_repair()
         if digit is not None:
             self.account.digit_received(digit, now=now)
+            self._digit_received(None, digit.digit, now)
 
     def ended(self, reason: str, *, read: RecordingRequest | None, now: float) -> None:
         """Take the end of the call; `read` is the peer's BYE, whose body may hold metadata (RFC 8068 section 3.2.4)."""
@@ -219,10 +220,16 @@ class RecordingSession(SessionExchanges):
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
             self._outbox.put(SourceFound(session=self.id, label=label, source=output.source, ssrc=output.ssrc))
+        elif isinstance(output, KeyPressed):
+            self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)
         elif isinstance(output, SourceFinding):
             self._found((output.finding,))
             if not output.replayable:
                 self._journal.finding(output.finding, now=now)
+
+    def _digit_received(self, label: str | None, digit: str, at: float) -> None:
+        at_ns = self.account.unix_ns_at(at)
+        self._outbox.put(DigitReceived(session=self.id, label=label, digit=digit, at_ns=at_ns))
 
     # files
 
