@@ -4,6 +4,7 @@ A stream that is held keeps its SSRC, and its sequence numbers and timestamps go
 recorder sees one source with a silence (RFC 3550 section 5.1).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -173,6 +174,43 @@ class ClientAudio:
         )
         if stream.finishing:
             stream.sender.finish(now=now)
+
+
+class AudioDoors(ABC):
+    """The inputs of a client that are about the audio of its streams."""
+
+    _audio: ClientAudio
+
+    def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
+        """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
+
+        Raises LocalProtocolError for a stream that the server does not take.
+        """
+        self._audio.add(label, pcm, now=now)
+        self._drain_audio()
+
+    def send_digits(self, label: str, digits: str, *, now: float) -> None:
+        """Press keys (`0` to `9`, `*`, `#`, `A` to `D`) one after the other, as telephone events (RFC 4733).
+
+        Each is held for 0.1 s and takes the place of audio of that time. Raises LocalProtocolError for a stream that
+        the server does not take, when it takes no telephone events for it (`StreamSpec.formats` has to offer them), and
+        for what is no key.
+        """
+        self._audio.press(label, digits, now=now)
+        self._drain_audio()
+
+    def finish_audio(self, label: str, *, now: float) -> None:
+        """Say that no more audio of a stream follows; `AudioFinished` tells when the last packet has left."""
+        self._audio.finish(label, now=now)
+        self._drain_audio()
+
+    def sample_rate(self, label: str) -> int:
+        """Give the PCM rate of a stream in hertz; raises LocalProtocolError for one that the server does not take."""
+        return self._audio.sample_rate(label)
+
+    @abstractmethod
+    def _drain_audio(self) -> None:
+        """Put out what the streams send."""
 
 
 def _events(line: NegotiatedLine, chosen: PayloadFormat) -> int | None:

@@ -124,10 +124,8 @@ def test_keys_are_told_once_for_each_source() -> None:
 
     recorded = line().feed(run(0, 50), held(50, 1, 5), held(50, 1, 5), run(0, 2, ssrc=2), held(2, 2, 3))
     presses = [output.press for output in recorded.outputs if isinstance(output, KeyPressed)]
-    assert [(press.digit, press.at, press.duration) for press in presses] == [
-        ("7", pytest.approx(1.0), pytest.approx(0.1)),
-        ("7", pytest.approx(1.0), pytest.approx(0.06)),
-    ]
+    found = [(press.digit, round(press.at, 6), round(press.duration, 6)) for press in presses]
+    assert found == [("7", 1.0, 0.1), ("7", 1.0, 0.06)]
     again = line().feed(recorded.journal)
     assert [output.press for output in again.outputs if isinstance(output, KeyPressed)] == presses
 
