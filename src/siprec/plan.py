@@ -14,6 +14,7 @@ from siprec_core.errors import ConfigurationError
 from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
+from siprec_sync.codecs import decodable_codecs
 from siprec_sync.listeners import Bind
 from siprec_sync.tls import TlsFiles
 
@@ -32,6 +33,8 @@ def make_plan(configuration: Configuration) -> ServerPlan:
     """Put together what the settings mean. Raises CommandError and ConfigurationError for what does not fit."""
     settings = configuration.settings
     config = _config(settings)
+    if "media.codecs" not in configuration.origins:
+        config = replace(config, codecs=decodable_codecs())
     check_config(config)
     return ServerPlan(
         settings=settings,

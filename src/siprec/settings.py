@@ -167,7 +167,10 @@ class ServeSettings:
         "media.codecs",
         kinds.several(kinds.word()),
         _CONFIG.codecs,
-        "codecs that may be agreed on, as ENCODING/CLOCK-RATE, most wanted first",
+        "codec to take, as ENCODING/CLOCK-RATE; repeatable, most wanted first; one that cannot be decoded here is kept "
+        "in the journal (default: what can be decoded)",
+        flags=("--codec", "--codecs"),
+        metavar="NAME",
         live=True,
     )
     prefer_own_codecs: bool = _row(
