@@ -5,6 +5,7 @@
 
 from siprec_core.client import ClientOutput, RecordingClient
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import CodecProvider, Codecs
 from siprec_core.entropy import Entropy
 from siprec_core.errors import (
     ConfigurationError,
@@ -16,6 +17,7 @@ from siprec_core.errors import (
 )
 from siprec_core.findings import Finding, FindingCode, Severity
 from siprec_core.limits import Limits
+from siprec_core.media.listener import AudioFrame
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
 from siprec_core.metadata.writer import write_metadata, write_request_snapshot
@@ -35,6 +37,8 @@ from siprec_core.recording.commands import (
     CloseMedia,
     CloseSink,
     Command,
+    DeliverAudio,
+    EndAudio,
     OpenFlow,
     OpenSink,
     RenderRecording,
@@ -85,6 +89,7 @@ from siprec_core.types import (
     MediaId,
     SessionId,
     SinkId,
+    TapId,
     Transport,
 )
 from siprec_core.waiting_client import WaitingClient
@@ -115,6 +120,8 @@ __all__ = [
     "CloseMedia",
     "CloseSink",
     "Command",
+    "DeliverAudio",
+    "EndAudio",
     "OpenFlow",
     "OpenSink",
     "RenderRecording",
@@ -147,6 +154,9 @@ __all__ = [
     # values and seams
     "Address",
     "AddressRecord",
+    "AudioFrame",
+    "CodecProvider",
+    "Codecs",
     "Component",
     "DatagramBatch",
     "DnsAnswer",
@@ -163,6 +173,7 @@ __all__ = [
     "SessionId",
     "SinkId",
     "SrvRecord",
+    "TapId",
     "TimeBase",
     "Transport",
     # findings and errors

@@ -255,6 +255,18 @@ class RecordingAccount:
         if known is not None:
             known.rejected = count
 
+    def senders(self, line: int) -> tuple[str, ...]:
+        """Give the ids of the participants who send the stream of a line, as far as the metadata say."""
+        wanted = [(index, self.lines[index].plan.label) for index in sorted(self.lines)]
+        stream = bind_streams(wanted, self.metadata).streams.get(line)
+        if stream is None:
+            return ()
+        return tuple(
+            record.participant.participant_id
+            for record in self.metadata.participants
+            if stream.stream_id in record.sends and record.left_ns is None
+        )
+
     def unix_ns_at(self, now: float) -> int:
         """Give an instant of our clock as nanoseconds since 1970-01-01T00:00:00Z."""
         return self._time_base.unix_ns_at(now)

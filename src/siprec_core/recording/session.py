@@ -7,6 +7,7 @@ what came. It owns the account of facts, the journal that keeps them, and the me
 """
 
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import Codecs
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
@@ -29,10 +30,11 @@ from siprec_core.recording.exchanges import (
     recording_directory,
 )
 from siprec_core.recording.lines import Resources
+from siprec_core.recording.listening import SessionListening
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.sip.info import InfoDigit
-from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId
+from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId, TapId
 
 __all__ = [
     "Answer",
@@ -74,6 +76,7 @@ class RecordingSession(SessionExchanges):
         self._end_reason = ""
         self._storage_failed = False
         self._farewell_until: float | None = None
+        self._listening = SessionListening(self.account, limits=config.limits)
 
     # machine
 
@@ -83,7 +86,13 @@ class RecordingSession(SessionExchanges):
 
     def next_timeout(self) -> float | None:
         """Give the instant of the next flush or limit."""
-        return earliest(self._journal.flush_at, self._ends_at, self._silent_at(), self._farewell_until)
+        return earliest(
+            self._journal.flush_at,
+            self._ends_at,
+            self._silent_at(),
+            self._farewell_until,
+            self._listening.next_timeout(),
+        )
 
     def handle_timeout(self, *, now: float) -> None:
         """Flush the journal; end a session that reached a limit."""
@@ -91,6 +100,9 @@ class RecordingSession(SessionExchanges):
             self._journal.flush()
         if self._farewell_until is not None and now >= self._farewell_until:
             self.call_gone(now=now)
+        if self._listening.active:
+            self._listening.handle_timeout(now=now)
+            self._drain_listening()
         if self.state is not SessionState.ACTIVE:
             return
         silent_at = self._silent_at()
@@ -171,8 +183,24 @@ class RecordingSession(SessionExchanges):
             self._journal.media(line.index, component, kept, now=now)
         while (output := self.account.poll_media(line.index)) is not None:
             self._tell(line.index, output, now)
+        if self._listening.active and component is Component.RTP:
+            heard: list[tuple[bytes | memoryview, float]]
+            heard = [(held.data, held.arrival) for held in accepted.held if held.component is Component.RTP]
+            heard += [(batch.datagrams[index], batch.arrivals[index]) for index in accepted.indexes]
+            self._listening.receive(self.account.lines[line.index], heard, now=now)
+            self._drain_listening()
         if self._journal.size > self._config.limits.journal_size and self.state is SessionState.ACTIVE:
             self._end_by_limit("max-size", now)
+
+    def tap_audio(self, label: str | None, codecs: Codecs) -> TapId:
+        """Begin to listen to one stream, or to all; raises LocalProtocolError when the session is not active."""
+        if self.state is not SessionState.ACTIVE:
+            raise LocalProtocolError("the session is not active")
+        return self._listening.open(label, codecs)
+
+    def close_tap(self, tap: TapId) -> None:
+        """Listen no more."""
+        self._listening.close(tap)
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the driver's word that the sockets are closed and drained."""
@@ -227,6 +255,10 @@ class RecordingSession(SessionExchanges):
             if not output.replayable:
                 self._journal.finding(output.finding, now=now)
 
+    def _drain_listening(self) -> None:
+        while (output := self._listening.poll_output()) is not None:
+            self._outbox.put(output)
+
     def _digit_received(self, label: str | None, digit: str, at: float) -> None:
         at_ns = self.account.unix_ns_at(at)
         self._outbox.put(DigitReceived(session=self.id, label=label, digit=digit, at_ns=at_ns))
@@ -256,6 +288,8 @@ class RecordingSession(SessionExchanges):
         if self.state is not SessionState.CLOSING or self._lines.closing or self._farewell_until is not None:
             return
         self.state = SessionState.RENDERING
+        self._listening.end()
+        self._drain_listening()
         received, rejected = _packet_counts(self.account)
         self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))
