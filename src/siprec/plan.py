@@ -16,6 +16,7 @@ from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_sync.codecs import decodable_codecs
 from siprec_sync.listeners import Bind
+from siprec_sync.processors import ProcessorFactory, read_processor
 from siprec_sync.tls import TlsFiles
 
 
@@ -27,6 +28,8 @@ class ServerPlan:
     binds: tuple[Bind, ...]
     config: ServerConfig
     tls: TlsFiles | None = None
+    processors: tuple[ProcessorFactory, ...] = ()
+    """Programs that listen to every stream while it is recorded."""
 
 
 def make_plan(configuration: Configuration) -> ServerPlan:
@@ -41,6 +44,7 @@ def make_plan(configuration: Configuration) -> ServerPlan:
         binds=tuple(replace(each.bind, tls=_own_tls(each, settings)) for each in settings.bind),
         config=config,
         tls=_tls(settings),
+        processors=tuple(read_processor(text) for text in settings.processors or ()),
     )
 
 

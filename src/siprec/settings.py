@@ -173,6 +173,15 @@ class ServeSettings:
         metavar="NAME",
         live=True,
     )
+    processors: tuple[str, ...] | None = _row(
+        "media.processors",
+        kinds.several(kinds.textual(str)),
+        None,
+        "let a program listen to each stream while it is recorded: exec:COMMAND, tcp://HOST:PORT or unix:PATH; "
+        "repeatable",
+        flags=("--processor",),
+        metavar="TARGET",
+    )
     prefer_own_codecs: bool = _row(
         "media.prefer_own_codecs",
         kinds.switch(),
