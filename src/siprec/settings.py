@@ -169,7 +169,7 @@ class ServeSettings:
         _CONFIG.codecs,
         "codec to take, as ENCODING/CLOCK-RATE; repeatable, most wanted first; one that cannot be decoded here is kept "
         "in the journal (default: what can be decoded)",
-        flags=("--codec", "--codecs"),
+        flags=("--codecs",),
         metavar="NAME",
         live=True,
     )
