@@ -97,6 +97,10 @@ class CallOutcome:
     streams: tuple[StreamOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
     changes: tuple[ChangeNote, ...] = ()
+    digits: str = ""
+    """Keys that were to be pressed on the first stream."""
+    digits_refused: str | None = None
+    """Why they were not."""
     end_reason: str | None = None
     unreachable: bool = False
     """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
@@ -109,6 +113,7 @@ class CallOutcome:
             and all(stream.codec is not None for stream in self.streams)
             and is_kept(self.findings)
             and all(change.taken for change in self.changes)
+            and self.digits_refused is None
             and self.end_reason == "local-bye"
         )
 
@@ -152,6 +157,7 @@ class CallOutcome:
                 for each in self.changes
             ],
             "findings": [found.as_json() for found in self.findings],
+            **({"digits": self.digits, "digits_refused": self.digits_refused} if self.digits else {}),
             "end_reason": self.end_reason,
             "ok": self.good,
         }
@@ -178,6 +184,8 @@ class CallPlan:
     spec: CallSpec
     audio: Sequence[bytes]
     """16-bit little-endian PCM for each stream, at 8,000 samples a second."""
+    digits: str = ""
+    """Keys to press on the first stream (RFC 4733), which has to offer telephone events."""
     tls: TlsFiles | SSLContext | None = None
     hold: tuple[float, float] | None = None
     """When all streams are held and when they go on, seconds of the audio."""
@@ -226,10 +234,10 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
 def _hold_sync(plan: CallPlan, outcome: CallOutcome, call: siprec_sync.Call, labels: Sequence[str]) -> None:
     """Send all audio, with the hold within it."""
     if plan.hold is None:
-        _send_audio(plan, call, labels)
+        _send_audio(plan, call, labels, outcome)
         return
     began = time.monotonic()
-    _send_audio(plan, call, labels, until=plan.hold[0])
+    _send_audio(plan, call, labels, outcome, until=plan.hold[0])
     for change, at in zip(("hold", "resume"), plan.hold, strict=True):
         time.sleep(max(0.0, began + at - time.monotonic()))
         for label in labels:
@@ -245,16 +253,16 @@ def _hold_sync(plan: CallPlan, outcome: CallOutcome, call: siprec_sync.Call, lab
                 result = ChangeOutcome(status=481, reason=str(error), local=True)
             _note(outcome, change, label, result)
     if not call.progress.over:
-        _send_audio(plan, call, labels, since=plan.hold[1])
+        _send_audio(plan, call, labels, outcome, since=plan.hold[1])
 
 
 async def _hold_async(plan: CallPlan, outcome: CallOutcome, call: siprec_anyio.Call, labels: Sequence[str]) -> None:
     """Send all audio, with the hold within it."""
     if plan.hold is None:
-        _send_audio(plan, call, labels)
+        _send_audio(plan, call, labels, outcome)
         return
     began = time.monotonic()
-    _send_audio(plan, call, labels, until=plan.hold[0])
+    _send_audio(plan, call, labels, outcome, until=plan.hold[0])
     for change, at in zip(("hold", "resume"), plan.hold, strict=True):
         await anyio.sleep(max(0.0, began + at - time.monotonic()))
         for label in labels:
@@ -271,7 +279,7 @@ async def _hold_async(plan: CallPlan, outcome: CallOutcome, call: siprec_anyio.C
                 result = ChangeOutcome(status=481, reason=str(error), local=True)
             _note(outcome, change, label, result)
     if not call.progress.over:
-        _send_audio(plan, call, labels, since=plan.hold[1])
+        _send_audio(plan, call, labels, outcome, since=plan.hold[1])
 
 
 async def _call_async(plan: CallPlan) -> CallOutcome:
@@ -347,15 +355,31 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
 
 
 def _send_audio(
-    plan: CallPlan, call: CallFacade, labels: Sequence[str], *, since: float = 0.0, until: float | None = None
+    plan: CallPlan,
+    call: CallFacade,
+    labels: Sequence[str],
+    outcome: CallOutcome,
+    *,
+    since: float = 0.0,
+    until: float | None = None,
 ) -> None:
-    """Queue the audio between two instants; without `until` no more follows."""
-    for stream, pcm in zip(plan.spec.streams, plan.audio, strict=True):
+    """Queue the audio between two instants; without `until` the keys follow, and then no more."""
+    for index, (stream, pcm) in enumerate(zip(plan.spec.streams, plan.audio, strict=True)):
         if stream.label in labels:
             end = None if until is None else _octets(until)
             call.send_audio(stream.label, pcm[_octets(since) : end])
             if until is None:
+                if plan.digits and index == 0:
+                    _press(plan, call, stream.label, outcome)
                 call.finish_audio(stream.label)
+
+
+def _press(plan: CallPlan, call: CallFacade, label: str, outcome: CallOutcome) -> None:
+    outcome.digits = plan.digits
+    try:
+        call.send_digits(label, plan.digits)
+    except LocalProtocolError as error:
+        outcome.digits_refused = str(error)
 
 
 def _octets(seconds: float) -> int:

@@ -18,7 +18,7 @@ from siprec.tones import frequency_of, tone
 from siprec_core.containers.wav import read_wav
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.metadata.model import Dialect
-from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call import DEFAULT_FORMATS, TELEPHONE_EVENT, CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address
@@ -32,6 +32,7 @@ _EXAMPLES = """examples:
   siprec call 'sip:recorder.example.com;transport=tcp' --seconds 10
   siprec call sips:recorder.example.com --tls-ca authority.pem
   siprec call 127.0.0.1:5060 --profile broadworks --hold 1-2
+  siprec call 127.0.0.1:5060 --dtmf 123#
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
 """
 
@@ -63,6 +64,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         choices=tuple(PROFILES),
         help=f"write the INVITE as another client does: {', '.join(PROFILES)}",
+    )
+    add(
+        "--dtmf",
+        metavar="DIGITS",
+        default="",
+        help="press these keys (0-9 * # A-D) on the first stream, as telephone events (RFC 4733)",
     )
     add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
     add(
@@ -126,19 +133,24 @@ def print_report(outcome: CallOutcome) -> None:
     for change in outcome.changes:
         text = f"{change.change} of stream {clean(change.label)}: {change.status} {clean(change.reason)}"
         write_text(f"  {styled('yes', 'green') if change.taken else styled('no ', 'red')} {text}")
+    if outcome.digits:
+        sent = "sent" if outcome.digits_refused is None else f"not sent: {clean(outcome.digits_refused)}"
+        write_text(f"  keys {outcome.digits} {sent}")
     ended = (
         "the server answered our BYE" if outcome.end_reason == "local-bye" else f"ended: {clean(outcome.end_reason)}"
     )
     write_text(f"  {ended}")
 
 
-def offered_streams(labels: Sequence[str]) -> tuple[StreamSpec, ...]:
-    """Make streams with these labels, each of a participant of its own."""
+def offered_streams(labels: Sequence[str], *, with_events: bool = False) -> tuple[StreamSpec, ...]:
+    """Make streams with these labels, each of a participant of its own; `with_events` offers telephone events too."""
     names = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
     streams = []
     for index, label in enumerate(labels):
         name = names[index] if index < len(names) else f"Party {index + 1}"
-        streams.append(StreamSpec(label=label, aor=f"sip:{name.lower().replace(' ', '')}@example.com", name=name))
+        aor = f"sip:{name.lower().replace(' ', '')}@example.com"
+        formats = (*DEFAULT_FORMATS, TELEPHONE_EVENT) if with_events else DEFAULT_FORMATS
+        streams.append(StreamSpec(label=label, aor=aor, name=name, formats=formats))
     return tuple(streams)
 
 
@@ -163,18 +175,20 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
     if arguments.hold is not None and arguments.hold[1] >= longest:
         raise CommandError(f"--hold: the audio is over after {longest:g} s")
     user = caller(arguments.user, arguments.password_file)
+    digits = _digits(arguments.dtmf)
     return CallPlan(
         target=arguments.target,
         spec=CallSpec(
             uri=str(uri),
             local=Address("", 0),
-            streams=offered_streams(labels),
+            streams=offered_streams(labels, with_events=bool(digits)),
             from_uri=arguments.from_uri,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
             dialect=Dialect.RFC7865 if profile is None else profile.dialect,
         ),
         audio=audio,
         hold=arguments.hold,
+        digits=digits,
         tls=tls,
         timeout_seconds=arguments.timeout,
         # Whoever names a transport gets that one; else what is too large for UDP goes over TCP (RFC 3261 18.1.1).
@@ -197,6 +211,12 @@ def _labels(arguments: argparse.Namespace) -> list[str]:
     if len(set(labels)) != len(labels) or not all(TOKEN.fullmatch(label) for label in labels):
         raise CommandError("--label: labels are tokens (RFC 4574 section 4), each different")
     return labels
+
+
+def _digits(text: str) -> str:
+    if text.strip("0123456789*#ABCDabcd"):
+        raise CommandError(f"--dtmf {text!r}: keys are 0 to 9, *, #, A to D")
+    return text.upper()
 
 
 def _audio(arguments: argparse.Namespace, count: int) -> list[bytes]:

@@ -12,6 +12,7 @@ from typing import Final
 from siprec_core.findings import Severity
 from siprec_core.recording.events import (
     Diagnostic,
+    DigitReceived,
     Event,
     FindingRaised,
     MetadataUpdated,
@@ -170,6 +171,9 @@ def _line(event: Event) -> tuple[int, str]:
             return logging.INFO, f"metadata received, {'complete' if event.complete else 'partial'}"
         case SourceFound():
             return logging.INFO, f"stream {event.label} comes from {event.source}, SSRC {event.ssrc:#010x}"
+        case DigitReceived():
+            # Digits may be a card's number, so logs tell only that there was one.
+            return logging.DEBUG, "a key was pressed"
         case SessionEnded():
             level = logging.INFO if event.status == "completed" else logging.ERROR
             return level, f"ended ({event.reason}), {event.status}, {event.directory}"

@@ -15,7 +15,9 @@ from siprec_core.recording.admission import AdmissionPolicy
 from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
+from siprec_sync.codecs import decodable_codecs
 from siprec_sync.listeners import Bind
+from siprec_sync.processors import ProcessorFactory, read_processor
 from siprec_sync.tls import TlsFiles
 
 
@@ -27,18 +29,23 @@ class ServerPlan:
     binds: tuple[Bind, ...]
     config: ServerConfig
     tls: TlsFiles | None = None
+    processors: tuple[ProcessorFactory, ...] = ()
+    """Programs that listen to every stream while it is recorded."""
 
 
 def make_plan(configuration: Configuration) -> ServerPlan:
     """Put together what the settings mean. Raises CommandError and ConfigurationError for what does not fit."""
     settings = configuration.settings
     config = _config(settings)
+    if "media.codecs" not in configuration.origins:
+        config = replace(config, codecs=decodable_codecs())
     check_config(config)
     return ServerPlan(
         settings=settings,
         binds=tuple(replace(each.bind, tls=_own_tls(each, settings)) for each in settings.bind),
         config=config,
         tls=_tls(settings),
+        processors=tuple(read_processor(text) for text in settings.processors or ()),
     )
 
 

@@ -31,6 +31,7 @@ from siprec_sync.assembly import DriverSettings
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.facade import Facade
 from siprec_sync.listeners import Listener
+from siprec_sync.processors import ProcessorHost
 
 _LOGGER = logging.getLogger("siprec.server")
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
@@ -93,7 +94,8 @@ async def _run_async(service: Service) -> None:
             ) as server,
         ):
             # It ends with the server's last event.
-            tasks.start_soon(_log_events, server.events())
+            host = ProcessorHost(plan.processors, server)
+            tasks.start_soon(_follow_events, server.events(), host)
             with _announced(service, server.listeners), Heartbeat(service.notifier, server):
                 number = await anext(signals)
                 while number == _HANGUP:
@@ -103,10 +105,12 @@ async def _run_async(service: Service) -> None:
                     await server.shut_down(service.plan.settings.drain_seconds)
 
 
-async def _log_events(events: siprec_anyio.EventStream[Event]) -> None:
+async def _follow_events(events: siprec_anyio.EventStream[Event], host: ProcessorHost) -> None:
     log = EventLog()
     async for event in events:
+        host.notice(event)
         log.write(event)
+    await anyio.to_thread.run_sync(host.close)
 
 
 def _run_sync(service: Service) -> None:
@@ -123,7 +127,8 @@ def _run_sync(service: Service) -> None:
             settings=_driver_settings(service),
             policy_hook=load_hook(plan.settings.policy_hook),
         ) as server:
-            logger = threading.Thread(target=_log_all, args=(server.events(),), name="siprec-log", daemon=True)
+            host = ProcessorHost(plan.processors, server)
+            logger = threading.Thread(target=_follow_all, args=(server.events(), host), name="siprec-log", daemon=True)
             logger.start()
             threading.Thread(target=_watch, args=(server, wishes), name="siprec-watch", daemon=True).start()
             with _announced(service, server.listeners), Heartbeat(service.notifier, server):
@@ -139,10 +144,12 @@ def _run_sync(service: Service) -> None:
             signal.signal(number, previous)
 
 
-def _log_all(events: siprec_sync.EventStream[Event]) -> None:
+def _follow_all(events: siprec_sync.EventStream[Event], host: ProcessorHost) -> None:
     log = EventLog()
     for event in events:
+        host.notice(event)
         log.write(event)
+    host.close()
 
 
 def _watch(server: siprec_sync.Server[RecordingServer], wishes: "queue.SimpleQueue[int | None]") -> None:

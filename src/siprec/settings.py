@@ -169,8 +169,20 @@ class ServeSettings:
         "media.codecs",
         kinds.several(kinds.word()),
         _CONFIG.codecs,
-        "codecs that may be agreed on, as ENCODING/CLOCK-RATE, most wanted first",
+        "codec to take, as ENCODING/CLOCK-RATE; repeatable, most wanted first; one that cannot be decoded here is kept "
+        "in the journal (default: what can be decoded)",
+        flags=("--codecs",),
+        metavar="NAME",
         live=True,
+    )
+    processors: tuple[str, ...] | None = _row(
+        "media.processors",
+        kinds.several(kinds.textual(str)),
+        None,
+        "let a program listen to each stream while it is recorded: exec:COMMAND, tcp://HOST:PORT or unix:PATH; "
+        "repeatable",
+        flags=("--processor",),
+        metavar="TARGET",
     )
     prefer_own_codecs: bool = _row(
         "media.prefer_own_codecs",

@@ -1,8 +1,9 @@
 """Frontend of siprec for asyncio and trio."""
 
 from siprec_anyio.client import Call, connect, listen
-from siprec_anyio.server import Server, Session, serve
+from siprec_anyio.server import AudioStream, Server, Session, serve
 from siprec_anyio.waiting import EventStream
+from siprec_core.media.listener import AudioFrame
 from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
@@ -14,6 +15,8 @@ from siprec_sync.sinks import MemorySinks, Sinks
 from siprec_sync.tls import TlsFiles
 
 __all__ = [
+    "AudioFrame",
+    "AudioStream",
     "Bind",
     "Call",
     "CallRefusedError",

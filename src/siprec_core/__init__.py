@@ -5,6 +5,7 @@
 
 from siprec_core.client import ClientOutput, RecordingClient
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import CodecProvider, Codecs
 from siprec_core.entropy import Entropy
 from siprec_core.errors import (
     ConfigurationError,
@@ -16,6 +17,7 @@ from siprec_core.errors import (
 )
 from siprec_core.findings import Finding, FindingCode, Severity
 from siprec_core.limits import Limits
+from siprec_core.media.listener import AudioFrame
 from siprec_core.metadata.builder import MetadataBuilder
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.reader import ParsedMetadata, read_metadata
@@ -37,6 +39,8 @@ from siprec_core.recording.commands import (
     CloseMedia,
     CloseSink,
     Command,
+    DeliverAudio,
+    EndAudio,
     OpenFlow,
     OpenSink,
     RenderRecording,
@@ -50,6 +54,7 @@ from siprec_core.recording.commands import (
 from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.events import (
     Diagnostic,
+    DigitReceived,
     Event,
     FindingRaised,
     MetadataUpdated,
@@ -89,6 +94,7 @@ from siprec_core.types import (
     MediaId,
     SessionId,
     SinkId,
+    TapId,
     Transport,
 )
 from siprec_core.waiting_client import WaitingClient
@@ -126,6 +132,8 @@ __all__ = [
     "CloseMedia",
     "CloseSink",
     "Command",
+    "DeliverAudio",
+    "EndAudio",
     "OpenFlow",
     "OpenSink",
     "RenderRecording",
@@ -137,6 +145,7 @@ __all__ = [
     "WriteSink",
     # events of the server
     "Diagnostic",
+    "DigitReceived",
     "Event",
     "FindingRaised",
     "MetadataUpdated",
@@ -157,6 +166,9 @@ __all__ = [
     # values and seams
     "Address",
     "AddressRecord",
+    "AudioFrame",
+    "CodecProvider",
+    "Codecs",
     "Component",
     "DatagramBatch",
     "DnsAnswer",
@@ -173,6 +185,7 @@ __all__ = [
     "SessionId",
     "SinkId",
     "SrvRecord",
+    "TapId",
     "TimeBase",
     "Transport",
     # findings and errors

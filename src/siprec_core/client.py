@@ -29,7 +29,7 @@ from siprec_core.recording.call_events import (
     RecordingEnded,
     RecordingRefused,
 )
-from siprec_core.recording.client_audio import ClientAudio
+from siprec_core.recording.client_audio import AudioDoors, ClientAudio
 from siprec_core.recording.client_state import ClientState, Wish
 from siprec_core.recording.commands import CloseMedia, Command, SendDatagram, SendStream
 from siprec_core.recording.lines import MediaLines, Resources
@@ -72,7 +72,7 @@ _UNFIT = Refusal(488, headers=(warning(399, "the offer does not have the streams
 """RFC 3261 14.2: a refused offer "SHOULD include a Warning header field"."""
 
 
-class RecordingClient(WireDoors):
+class RecordingClient(AudioDoors, WireDoors):
     """A session recording client. Inputs take `now`, monotonic seconds; what a peer sends never raises."""
 
     def __init__(self, config: ClientConfig, *, time_base: TimeBase, entropy: Entropy) -> None:
@@ -128,23 +128,6 @@ class RecordingClient(WireDoors):
         self._endpoint.listen(spec.listening)
         self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
         self._take_ports(spec, self._lines)
-
-    def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
-        """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
-
-        Raises LocalProtocolError for a stream that the server does not take.
-        """
-        self._audio.add(label, pcm, now=now)
-        self._drain_audio()
-
-    def finish_audio(self, label: str, *, now: float) -> None:
-        """Say that no more audio of a stream follows; `AudioFinished` tells when the last packet has left."""
-        self._audio.finish(label, now=now)
-        self._drain_audio()
-
-    def sample_rate(self, label: str) -> int:
-        """Give the PCM rate of a stream in hertz; raises LocalProtocolError for one that the server does not take."""
-        return self._audio.sample_rate(label)
 
     def pause(self, label: str, *, now: float) -> int | None:
         """Hold a stream by re-INVITE with `a=inactive` (RFC 7866 section 7.1.1.1); None when it is held already.

@@ -108,6 +108,10 @@ class Limits:
     """Largest believed jump of sequence numbers (MAX_DROPOUT, RFC 3550 appendix A.1)."""
     timestamp_jump_seconds: float = 600.0
     """Largest silence filled for one timestamp jump; beyond it the stream is anchored again by arrival."""
+    key_presses: int = 10_000
+    """Key presses of one line that are noted: stops a flood of telephone events from filling memory."""
+    taps: int = 64
+    """Listeners to the live audio of one session: each gets every frame."""
     journal_size: int = 8 * 1024 * 1024 * 1024
     """Journal of one session: a flood must not fill the disk."""
     recording_seconds: float = 24 * 3600.0

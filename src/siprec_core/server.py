@@ -7,6 +7,7 @@ session is recorded by its own `RecordingSession`; this class routes, admits and
 from collections.abc import Mapping
 
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import BUILT_IN, Codecs
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Severity
 from siprec_core.machine import earliest
@@ -18,7 +19,7 @@ from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.session import RecordingSession
 from siprec_core.recording.session_info import SessionInfo, session_info
 from siprec_core.sip.uas import Refusal
-from siprec_core.types import Component, DatagramBatch, MediaId, SessionId, SinkId
+from siprec_core.types import Component, DatagramBatch, MediaId, SessionId, SinkId, TapId
 
 __all__ = ["RecordingServer", "ServerOutput", "SessionInfo"]
 
@@ -211,6 +212,23 @@ class RecordingServer(SessionRouter):
         self._seat_waiting(now)
         self._drain_deadline(now)
         return refused
+
+    def tap_audio(
+        self, session: SessionId, label: str | None = None, *, codecs: Codecs = BUILT_IN, now: float
+    ) -> TapId:
+        """Listen to a stream, or to all: `DeliverAudio` follows as audio comes, `EndAudio` at last.
+
+        Raises LocalProtocolError when the session is not active, has no such stream, or too many listen.
+        """
+        del now
+        return self._active(session).tap_audio(label, codecs)
+
+    def close_tap(self, session: SessionId, tap: TapId, *, now: float) -> None:
+        """Listen no more; harmless when there is nothing to close."""
+        del now
+        recording = self._sessions.get(session)
+        if recording is not None:
+            recording.close_tap(tap)
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Refuse new sessions, let running ones go on for `drain_seconds`, end the rest; then comes `ServerDrained`."""

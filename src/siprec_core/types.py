@@ -15,6 +15,10 @@ SinkId = NewType("SinkId", int)
 """Id of one file or other place that takes bytes, given by the core."""
 
 
+TapId = NewType("TapId", str)
+"""Id of one listener to the live audio of a session, given by the core."""
+
+
 class Transport(Enum):
     """SIP transport (RFC 3261 section 18; the value is the `transport` URI parameter's, TLS apart)."""
 

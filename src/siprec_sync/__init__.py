@@ -1,5 +1,6 @@
 """Blocking frontend of siprec, and the building blocks that both frontends share."""
 
+from siprec_core.media.listener import AudioFrame
 from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.client import Call, connect, listen
@@ -8,12 +9,14 @@ from siprec_sync.events import SlowReaderError
 from siprec_sync.listeners import Bind
 from siprec_sync.pump import DriverFailedError
 from siprec_sync.rendering import render_capture, render_recording
-from siprec_sync.server import Server, Session, serve
+from siprec_sync.server import AudioStream, Server, Session, serve
 from siprec_sync.sinks import MemorySinks, Sinks
 from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import EventStream
 
 __all__ = [
+    "AudioFrame",
+    "AudioStream",
     "Bind",
     "Call",
     "CallRefusedError",

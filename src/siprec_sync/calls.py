@@ -177,6 +177,14 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
         """
         self.request(lambda core, now: core.send_audio(label, pcm, now=now))
 
+    def send_digits(self, label: str, digits: str) -> None:
+        """Press keys (`0` to `9`, `*`, `#`, `A` to `D`) one after the other, as telephone events (RFC 4733).
+
+        Raises LocalProtocolError for a stream that the server does not take, when it takes no telephone events for it
+        (`StreamSpec.formats` has to offer them), and for what is no key.
+        """
+        self.request(lambda core, now: core.send_digits(label, digits, now=now))
+
     def finish_audio(self, label: str) -> None:
         """Say that no more audio of a stream follows. Raises LocalProtocolError as `send_audio` does."""
         self.request(lambda core, now: core.finish_audio(label, now=now))

@@ -22,6 +22,7 @@ from siprec_core.recording.call_events import (
 )
 from siprec_core.recording.events import (
     Diagnostic,
+    DigitReceived,
     Event,
     FindingRaised,
     MetadataUpdated,
@@ -51,7 +52,7 @@ class SlowReaderError(SiprecError):
 class EventQueue(Generic[EventT]):
     """Events for one reader.
 
-    From `capacity` events on, those that only inform (findings, diagnostics, metadata, sources) are dropped and
+    From `capacity` events on, those that only inform (findings, diagnostics, metadata, sources, digits) are dropped and
     counted. Those that an application acts on are kept up to twice as many; beyond that the queue breaks and says so,
     rather than lie by omission. After an event of which `until` is true the queue closes itself.
     """
@@ -309,6 +310,9 @@ def log_event(event: Event) -> None:
             level, text = logging.DEBUG, "metadata, complete" if event.complete else "metadata, partial"
         case SourceFound():
             level, text = logging.INFO, f"stream {event.label} comes from {event.source}, SSRC {event.ssrc:#010x}"
+        case DigitReceived():
+            # Digits may be a card's number, so logs tell only that there was one.
+            level, text = logging.DEBUG, "a key was pressed"
         case SessionEnded():
             level = logging.INFO if event.status == "completed" else logging.ERROR
             text = f"ended ({event.reason}), {event.status}, {event.directory}"
@@ -362,4 +366,4 @@ def printable(text: str, *, longest: int = 1_000) -> str:
 
 
 def _only_informs(event: object) -> bool:
-    return isinstance(event, (FindingRaised, Diagnostic, MetadataUpdated, SourceFound))
+    return isinstance(event, (FindingRaised, Diagnostic, MetadataUpdated, SourceFound, DigitReceived))

@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from siprec_core.codecs.registry import Codecs
 from siprec_core.recording.events import Event, SessionRequested
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.session_info import SessionInfo
-from siprec_core.types import SessionId
+from siprec_core.types import SessionId, TapId
 from siprec_sync.assembly import Assembly
+from siprec_sync.audio import AudioQueue
+from siprec_sync.codecs import installed_codecs
 from siprec_sync.listeners import Bind, Listener
 from siprec_sync.pump import Core, EventT
 from siprec_sync.tls import TlsFiles
@@ -43,6 +46,12 @@ class ServerCore(Core[Event], Protocol):
 
     def record(self, target: RecordSpec, *, now: float) -> SessionId:
         """Ask a recording client for a session."""
+
+    def tap_audio(self, session: SessionId, label: str | None, *, codecs: Codecs, now: float) -> TapId:
+        """Listen to a stream, or to all."""
+
+    def close_tap(self, session: SessionId, tap: TapId, *, now: float) -> None:
+        """Listen no more."""
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         """Take no new sessions, end the running ones; `ServerDrained` follows."""
@@ -147,6 +156,30 @@ class ServerFacade(Facade[ServerCoreT, Event]):
         """
         self.request(lambda core, now: core.request_snapshot(session, reason=reason, now=now))
 
+    def tap_audio(self, session: SessionId, label: str | None, queue: AudioQueue) -> TapId:
+        """Have the live audio of a stream, or of all, put into `queue` until the session ends.
+
+        Raises LocalProtocolError when the session is not active, has no such stream, or too many listen.
+        """
+        pump = self._assembly.pump
+
+        def tap(core: ServerCoreT, now: float) -> TapId:
+            found = core.tap_audio(session, label, codecs=installed_codecs(), now=now)
+            pump.listen(found, queue)
+            return found
+
+        return self.request(tap)
+
+    def close_tap(self, session: SessionId, tap: TapId) -> None:
+        """End that; the queue closes. Harmless when it has ended."""
+        pump = self._assembly.pump
+
+        def close(core: ServerCoreT, now: float) -> None:
+            core.close_tap(session, tap, now=now)
+            pump.stop_listening(tap)
+
+        self.request(close)
+
 
 def _look_at(ids: tuple[SessionId, ...], core: ServerCore, now: float) -> dict[SessionId, SessionInfo]:
     del now
@@ -173,6 +206,12 @@ class SessionControl(Protocol):
 
     def request_snapshot(self, session: SessionId, *, reason: str | None = None) -> None:
         """Ask the client for all its metadata."""
+
+    def tap_audio(self, session: SessionId, label: str | None, queue: AudioQueue) -> TapId:
+        """Have live audio put into `queue`."""
+
+    def close_tap(self, session: SessionId, tap: TapId) -> None:
+        """End that."""
 
 
 class SessionActions:

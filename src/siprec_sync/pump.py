@@ -27,6 +27,8 @@ from siprec_core.recording.commands import (
     CloseMedia,
     CloseSink,
     Command,
+    DeliverAudio,
+    EndAudio,
     OpenFlow,
     OpenSink,
     RenderRecording,
@@ -37,7 +39,8 @@ from siprec_core.recording.commands import (
     WriteSink,
 )
 from siprec_core.sip.names import DnsAnswer, QueryId
-from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
+from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, TapId
+from siprec_sync.audio import AudioQueue, AudioTaps
 from siprec_sync.listeners import Listener, reason_of
 from siprec_sync.media import MediaSockets
 from siprec_sync.resolver import Resolver
@@ -47,7 +50,9 @@ from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport, Si
 _LOGGER = logging.getLogger("siprec.driver")
 
 TICK_SECONDS = 0.1
-"""Time between two drains of the media sockets: they hold seconds of audio, and nobody listens live."""
+"""Time between two drains of the media sockets while nobody listens live: they hold seconds of audio."""
+LIVE_TICK_SECONDS = 0.02
+"""The same while somebody listens."""
 
 Input: TypeAlias = Callable[[], object]
 """One call of an input of the core, ready to be made."""
@@ -182,6 +187,7 @@ class Pump(Generic[EventT]):
         self._resolver = resolver or Resolver()
         self._tick_seconds = tick_seconds
         self._next_tick: float | None = None
+        self._taps = AudioTaps()
         self._inputs: deque[Input] = deque()
         self._settling = False
         self._now = time.monotonic()
@@ -203,6 +209,7 @@ class Pump(Generic[EventT]):
     def close(self) -> None:
         """Close all sockets. Closing the sinks, which waits for the disk, is the next step."""
         self._resolver.close()
+        self._taps.close()
         self.signalling.close()
         self.media.close_all()
         self.selector.close()
@@ -328,6 +335,8 @@ class Pump(Generic[EventT]):
                 self._resolver.resolve(output)
             case BindMedia():
                 self._bind_media(output)
+            case DeliverAudio() | EndAudio():
+                self._taps.perform(output)
             case CloseMedia():
                 self.enter(partial(self._close_media, output.media, self.media.rest(output.media)))
             case _:
@@ -347,8 +356,22 @@ class Pump(Generic[EventT]):
             self.enter(partial(self.core.media_failed, command.media, reason_of(error), now=self._now))
             return
         if self._next_tick is None:
-            self._next_tick = self._now + self._tick_seconds
+            self._next_tick = self._now + self._interval
         self.enter(partial(self.core.media_bound, command.media, now=self._now))
+
+    def listen(self, tap: TapId, queue: AudioQueue) -> None:
+        """Hand the audio of a tap to `queue`; call it within `request`."""
+        self._taps.add(tap, queue)
+        if self._next_tick is not None:
+            self._next_tick = min(self._next_tick, self._now + self._interval)
+
+    def stop_listening(self, tap: TapId) -> None:
+        """Close the queue of a tap; call it within `request`."""
+        self._taps.remove(tap)
+
+    @property
+    def _interval(self) -> float:
+        return min(self._tick_seconds, LIVE_TICK_SECONDS) if self._taps else self._tick_seconds
 
     def _close_media(self, media: MediaId, rest: Iterator[tuple[Component, DatagramBatch]]) -> None:
         """Hand over what still waits, one batch an input, then close."""
@@ -364,7 +387,7 @@ class Pump(Generic[EventT]):
         for media, component, batch in self.media.drain():
             self.enter(partial(self.core.receive_media, media, batch, component=component, now=now))
         # Late by more than a tick: go on from here, with a turn for signalling in between.
-        self._next_tick = max(planned + self._tick_seconds, now) if len(self.media) else None
+        self._next_tick = max(planned + self._interval, now) if len(self.media) else None
 
     # inputs of signalling (FlowInputs)
 

@@ -20,6 +20,7 @@ from siprec_core.recording.render import (
     RenderItem,
     render,
 )
+from siprec_sync.codecs import installed_codecs
 from siprec_sync.files import FileTree, write_all
 
 _CHUNK_SIZE = 1024 * 1024
@@ -48,7 +49,7 @@ def render_capture(
     if journal_name is not None:
         _keep_journal(capture, folder, journal_name, chunks())
     with RenderedFiles(folder) as files:
-        for item in render(chunks, limits=limits, journal_name=journal_name):
+        for item in render(chunks, limits=limits, journal_name=journal_name, codecs=installed_codecs()):
             files.receive(item)
         return files.names
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from siprec_core.errors import SiprecError
+from siprec_core.media.listener import AudioFrame
 from siprec_core.recording.events import Event, ServerDrained, SessionRequested
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
@@ -16,6 +17,7 @@ from siprec_core.server import RecordingServer
 from siprec_core.types import SessionId
 from siprec_sync.asking import AskedSession, from_listener
 from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.audio import QUEUE_FRAMES, AudioQueue
 from siprec_sync.driver import Driver
 from siprec_sync.events import EventQueue, ServerHub, SessionFeed, session_queue
 from siprec_sync.facade import (
@@ -40,6 +42,36 @@ class Session(SessionActions, EventStream[Event]):
     def __init__(self, requested: SessionRequested, server: SessionControl) -> None:
         SessionActions.__init__(self, requested, server)
         EventStream.__init__(self, partial(session_queue, requested))
+
+    def audio(self, label: str | None = None, *, capacity: int = QUEUE_FRAMES) -> "AudioStream":
+        """Listen to the stream with a label, or to all of them, from now on.
+
+        A reader that falls `capacity` frames behind loses the oldest ones; the recording loses nothing. Raises
+        LocalProtocolError when the session is not established, has no such stream, or too many listen.
+        """
+        return AudioStream(self._server, self.id, label, capacity=capacity)
+
+
+class AudioStream(EventStream[AudioFrame]):
+    """Live audio; iterating it gives its frames up to the end of the session or to `close`."""
+
+    def __init__(self, server: SessionControl, session: SessionId, label: str | None, *, capacity: int) -> None:
+        super().__init__(lambda notify: AudioQueue(notify, capacity=capacity))
+        self._server = server
+        self._session = session
+        self._tap = server.tap_audio(session, label, cast("AudioQueue", self.queue))
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were lost because they were not read in time."""
+        return self.queue.dropped
+
+    def close(self) -> None:
+        """Listen no more. Harmless twice."""
+        try:
+            self._server.close_tap(self._session, self._tap)
+        except SiprecError:
+            self.queue.close()  # the server is gone, and with it the tap
 
 
 class Server(ServerFacade[ServerCoreT]):

@@ -195,6 +195,17 @@ def test_audio_labels_and_metadata_are_the_callers(siprec: Program, double: Doub
     assert "\r\n\r\n<recording/>\r\n--" in double.bodies[0]
 
 
+def test_keys_are_sent_where_the_server_takes_them(siprec: Program, double: Double) -> None:
+    done = siprec("call", double.target, "--seconds", "0.1", "--dtmf", "12d")
+    assert (done.code, done.err) == (0, "")
+    assert "keys 12D sent" in done.out
+    double.changes = (("AVP 0 8 101", "AVP 0 8"), ("a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n", ""))
+    done = siprec("call", double.target, "--seconds", "0.1", "--dtmf", "1", "--json")
+    assert done.code == 1
+    assert "no telephone events" in done.json["digits_refused"]
+    assert siprec("call", double.target, "--dtmf", "12x").code == 2
+
+
 def test_streams_are_counted(siprec: Program, double: Double) -> None:
     done = siprec("call", double.target, "--streams", "3", "--label", "2", "--seconds", "0.1", "--json")
     assert [stream["label"] for stream in done.json["streams"]] == ["2", "1", "3"]

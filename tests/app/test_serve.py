@@ -232,3 +232,17 @@ def test_others_read_the_journal(siprec: Program, tmp_path: Path) -> None:
     seen = done.stdout.split()
     assert [word for word in seen if word in ("INVITE", "ACK", "BYE")] == ["INVITE", "ACK", "BYE"]
     assert seen.count("200") == 2
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_a_program_listens(tmp_path: Path, siprec: Program, worker: str) -> None:
+    command = f"exec:sh -c 'cat > {tmp_path}/heard-$SIPREC_LABEL.raw'"
+    with serving(tmp_path, "-b", "udp://127.0.0.1:0", "-k", worker, "--processor", command) as server:
+        done = siprec("call", server.target("udp"), "--seconds", "0.6")
+        assert done.code == 0, done.err
+        assert server.end() == 0
+    for index in (0, 1):
+        heard = (tmp_path / f"heard-{index + 1}.raw").read_bytes()
+        # The first packets may have come before the tap.
+        assert len(heard) > 16_000 * 0.3
+        assert tone_share(heard, frequency_of(index), 8_000) > 0.95

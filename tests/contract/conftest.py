@@ -19,7 +19,8 @@ from siprec_core.recording.events import Event, SessionEnded, SessionRequested
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.sip.transport import Hop
-from siprec_core.types import Address, SessionId, Transport
+from siprec_core.types import Address, SessionId, TapId, Transport
+from siprec_sync.audio import AudioQueue
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
 from siprec_sync.policy_hook import Hook
@@ -50,6 +51,10 @@ class Decisions(Protocol):
     def record(self, target: RecordSpec) -> Any: ...  # noqa: ANN401 - either frontend's session
 
     def shut_down(self, drain_seconds: float) -> None: ...
+
+    def tap_audio(self, session: SessionId, label: str | None, queue: AudioQueue) -> TapId: ...
+
+    def close_tap(self, session: SessionId, tap: TapId) -> None: ...
 
 
 class Running:

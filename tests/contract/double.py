@@ -4,12 +4,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from siprec_core.codecs.registry import Codecs
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.session_info import SessionInfo
 from siprec_core.sip.names import DnsAnswer, QueryId
-from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId
+from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, TapId
 
 
 class CoreDouble:
@@ -108,6 +109,13 @@ class CoreDouble:
 
     def session(self, session: SessionId) -> SessionInfo | None:
         return None
+
+    def tap_audio(self, session: SessionId, label: str | None, *, codecs: Codecs, now: float) -> TapId:
+        self._input("tap_audio", session=session, label=label, codecs=codecs, now=now)
+        return TapId(f"{session}/{label}")
+
+    def close_tap(self, session: SessionId, tap: TapId, *, now: float) -> None:
+        self._input("close_tap", session=session, tap=tap, now=now)
 
     def shut_down(self, *, drain_seconds: float, now: float) -> None:
         self._input("shut_down", drain_seconds=drain_seconds, now=now)

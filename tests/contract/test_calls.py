@@ -3,6 +3,7 @@
 import array
 import math
 import socket
+from dataclasses import replace
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -10,8 +11,8 @@ from anyio.from_thread import start_blocking_portal
 import siprec_anyio
 import siprec_sync
 from siprec_core.errors import ConfigurationError, LocalProtocolError
-from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
-from siprec_core.recording.events import Diagnostic, SessionRequested, StreamsChanged
+from siprec_core.recording.call import DEFAULT_FORMATS, TELEPHONE_EVENT, CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.events import Diagnostic, DigitReceived, SessionRequested, StreamsChanged
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
@@ -241,3 +242,23 @@ def test_a_large_invite_goes_over_tcp_where_that_is_taken(
     ended = server.ended()
     assert ended.reason == "bye"
     assert report_of(server, ended.directory)["transport"] == ("tcp" if takes_connections else "udp")
+
+
+# keys
+
+
+def test_keys_are_told_and_kept(server: Running, connect: Connect) -> None:
+    formats = (*DEFAULT_FORMATS, TELEPHONE_EVENT)
+    asked = spec(server.address(Transport.UDP), Transport.UDP)
+    with_events = replace(asked, streams=tuple(replace(each, formats=formats) for each in asked.streams))
+    call = connect(with_events)
+    call.wait_answered()
+    call.send_digits("2", "19#")
+    for label in ("1", "2"):
+        call.finish_audio(label)
+    assert [server.until(DigitReceived).digit for _ in range(3)] == ["1", "9", "#"]
+    call.wait_sent()
+    call.stop()
+    first, second = report_of(server, server.ended().directory)["streams"]
+    assert first["dtmf"] == []
+    assert [(each["digit"], each["duration"]) for each in second["dtmf"]] == [("1", 0.1), ("9", 0.1), ("#", 0.1)]

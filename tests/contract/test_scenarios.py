@@ -6,19 +6,24 @@ import os
 import socket
 import ssl
 import threading
+import time
 import wave
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
+from siprec_core.media.listener import AudioFrame
 from siprec_core.recording.events import SessionEstablished, SessionRefused, SourceFound
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Address, Transport
+from siprec_sync.audio import AudioQueue
 from siprec_sync.tls import TlsFiles
 from tests.contract.conftest import Running, StartServer
-from tests.contract.peer import Peer
+from tests.contract.peer import PATIENCE, Peer
 
 STREAMS = [Transport.TCP, Transport.UDP]
 
@@ -265,3 +270,64 @@ def test_nothing_is_left_behind(start_server: StartServer, worker: str) -> None:
         assert peer.request("OPTIONS", 1).status == 200
     assert descriptors() <= before + 1
     assert threading.active_count() <= threads + 8
+
+
+# live audio
+
+
+def test_audio_is_heard_while_it_is_recorded(server: Running) -> None:
+    with server.peer() as peer:
+        ports = peer.establish(streams=2)
+        session = server.until(SessionEstablished).session
+        frames = AudioQueue(lambda: None)
+        other = AudioQueue(lambda: None)
+        server.decisions.tap_audio(session, None, frames)
+        tap = server.decisions.tap_audio(session, "2", other)
+        peer.talk(ports[0], 20, ssrc=10)
+        heard = [_next_frame(frames) for _ in range(20)]
+        assert {(frame.label, frame.sample_rate, len(frame.pcm), frame.concealed) for frame in heard} == {
+            ("1", 8_000, 320, False)
+        }
+        assert all(later.at_ns - earlier.at_ns == 20_000_000 for earlier, later in pairwise(heard))
+        assert not other.ready
+        server.decisions.close_tap(session, tap)
+        peer.talk(ports[1], 5, ssrc=20)
+        assert [_next_frame(frames).label for _ in range(5)] == ["2"] * 5
+        assert other.take() is None
+        assert other.closed
+        with pytest.raises(LocalProtocolError, match="no stream"):
+            server.decisions.tap_audio(session, "x", other)
+        assert peer.request("BYE", 2).status == 200
+        report = report_of(server, server.ended().directory)
+    assert frames.closed
+    assert [each["packets_received"] for each in report["streams"]] == [20, 5]
+
+
+def test_a_listener_that_does_not_read_loses_frames_and_the_recording_none(server: Running) -> None:
+    with server.peer() as peer:
+        (port,) = peer.establish()
+        session = server.until(SessionEstablished).session
+        stuck = AudioQueue(lambda: None, capacity=10)
+        server.decisions.tap_audio(session, "1", stuck)
+        peer.talk(port, 60)
+        assert peer.request("BYE", 2).status == 200
+        report = report_of(server, server.ended().directory)
+    assert report["streams"][0]["packets_received"] == 60
+    assert (len(_all_frames(stuck)), stuck.dropped) == (10, 50)
+
+
+def _next_frame(frames: AudioQueue) -> AudioFrame:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        frame = frames.take()
+        if frame is not None:
+            return frame
+        time.sleep(0.005)
+    raise TimeoutError("no frame came")
+
+
+def _all_frames(frames: AudioQueue) -> list[AudioFrame]:
+    taken = []
+    while (frame := frames.take()) is not None:
+        taken.append(frame)
+    return taken

@@ -10,6 +10,7 @@ from siprec_core.findings import Severity, finding
 from siprec_core.recording.call_events import AudioFinished, RecordingAttempted, RecordingEnded, RecordingRefused
 from siprec_core.recording.events import (
     Diagnostic,
+    DigitReceived,
     Event,
     FindingRaised,
     MetadataUpdated,
@@ -208,6 +209,7 @@ EVENTS: list[tuple[Event, int, str]] = [
         logging.INFO,
         "one stream 1 comes from 192.0.2.1:5060, SSRC 0x0000000a",
     ),
+    (DigitReceived(session=ONE, label="1", digit="5", at_ns=0), logging.DEBUG, "one a key was pressed"),
     (ended(ONE), logging.INFO, "one ended (bye), completed, d"),
     (
         SessionEnded(session=ONE, reason="bye", status="failed", directory="d"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from siprec_core.findings import Finding
+from siprec_core.rtp.telephone_event import KeyPress
 from siprec_core.types import Address
 
 
@@ -39,6 +40,16 @@ class GoodbyeReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPressed:
+    """A key was pressed (RFC 4733). It follows from accepted datagrams alone."""
+
+    press: KeyPress
+    """Its duration grows while the key is held."""
+    at: float
+    """Arrival of the packet that told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFinding:
     """A finding, raised once per line and subject."""
 
@@ -50,4 +61,4 @@ class SourceFinding:
     when a rejected datagram raised it, so that only this output tells of it."""
 
 
-MediaOutput: TypeAlias = SourceLocked | SsrcAdded | GoodbyeReceived | SourceFinding
+MediaOutput: TypeAlias = SourceLocked | SsrcAdded | GoodbyeReceived | KeyPressed | SourceFinding

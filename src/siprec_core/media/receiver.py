@@ -17,7 +17,7 @@ from siprec_core.findings import finding
 from siprec_core.limits import Limits
 from siprec_core.machine import Outbox
 from siprec_core.media.latch import SourceLatch, Standing
-from siprec_core.media.outputs import GoodbyeReceived, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
+from siprec_core.media.outputs import GoodbyeReceived, KeyPressed, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
 from siprec_core.media.probation import HeldDatagram, Outcome, ProbationTable, Waiting
 from siprec_core.media.source import TrackedSource
 from siprec_core.media.spec import MediaSpec
@@ -62,6 +62,7 @@ class MediaReceiver:
         "_limits",
         "_outbox",
         "_payload_types",
+        "_presses",
         "_probation",
         "_refused",
         "_retired",
@@ -92,6 +93,7 @@ class MediaReceiver:
         self._csrcs: dict[int, None] = {}
         self._payload_types: dict[int, None] = {}
         self._found: set[str] = set()
+        self._presses = 0
         self._seen = {Component.RTP: 0, Component.RTCP: 0}
         self._rtcp_received = {Component.RTP: 0, Component.RTCP: 0}
         self._batch = 0
@@ -294,6 +296,8 @@ class MediaReceiver:
     def _place(self, tracked: TrackedSource, packet: RtpPacket, verdict: Verdict, arrival: float) -> None:
         tracked.place(packet, self._formats[packet.payload_type], verdict=verdict, arrival=arrival)
         self._payload_types.setdefault(packet.payload_type)
+        if verdict is not Verdict.DUPLICATE and self._formats[packet.payload_type].is_event:
+            self._read_event(tracked, packet, arrival)
         for csrc in packet.csrcs:
             if len(self._csrcs) < self._limits.ssrcs_reported:
                 self._csrcs.setdefault(csrc)
@@ -302,6 +306,12 @@ class MediaReceiver:
         elif arrival > self._inactive_after:
             self._inactive_after = None
             self._find("media-while-inactive", None, arrival, replayable=True)
+
+    def _read_event(self, tracked: TrackedSource, packet: RtpPacket, arrival: float) -> None:
+        for press in tracked.read_event(packet, self._formats[packet.payload_type], arrival=arrival):
+            if self._presses < self._limits.key_presses:
+                self._presses += 1
+                self._outbox.put(KeyPressed(press=press, at=arrival))
 
     def _add_source(self, packet: RtpPacket, arrival: float) -> TrackedSource:
         if self._ssrcs and packet.ssrc not in self._ssrcs:

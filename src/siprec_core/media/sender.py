@@ -13,6 +13,7 @@ from siprec_core.codecs.registry import encoder_for
 from siprec_core.errors import LocalProtocolError
 from siprec_core.machine import Outbox
 from siprec_core.media.commands import SendMedia
+from siprec_core.media.keys import KeySequence
 from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.types import Address, Component, MediaId
 
@@ -33,9 +34,11 @@ class RtpSender:
 
     __slots__ = (
         "_encoder",
+        "_event_type",
         "_finishing",
         "_frame_size",
         "_frame_timestamps",
+        "_keys",
         "_marker",
         "_media",
         "_outbox",
@@ -64,12 +67,14 @@ class RtpSender:
         sequence_number: int,
         timestamp: int,
         ptime: int = 20,
+        event_type: int | None = None,
     ) -> None:
         """Prepare to send to `to` in packets of `ptime` milliseconds.
 
         `sequence_number` (16 bits) and `timestamp` (32 bits) are the first packet's and, as `ssrc`, should be random
         (RFC 3550 section 5.1). A `ptime` that we cannot keep gives way to 20 or 40: a peer's is only a wish (RFC 8866
-        section 6.4). Raises `LocalProtocolError` when we cannot encode the format.
+        section 6.4). `event_type` is the payload type of telephone events of the same clock rate, None without any.
+        Raises `LocalProtocolError` when we cannot encode the format.
         """
         encoder = encoder_for(payload_format.encoding, payload_format.clock_rate, payload_format.channels)
         if encoder is None:
@@ -89,6 +94,8 @@ class RtpSender:
         self._ptime_seconds = self.ptime / 1000
         self._frame_size = encoder.sample_rate * self.ptime // 1000 * encoder.channels * 2
         self._frame_timestamps = payload_format.clock_rate * self.ptime // 1000
+        self._event_type = event_type
+        self._keys = KeySequence(frame_timestamps=self._frame_timestamps, ptime_seconds=self._ptime_seconds)
         self._pcm = bytearray()  # less than a frame
         self._payloads: deque[bytes] = deque()
         self._start: float | None = None
@@ -100,7 +107,7 @@ class RtpSender:
     @property
     def finished(self) -> bool:
         """True once `finish` was called and everything is sent."""
-        return self._finishing and not self._payloads
+        return self._finishing and not self._waiting
 
     @property
     def queued_seconds(self) -> float:
@@ -123,13 +130,28 @@ class RtpSender:
         frames, rest = divmod(len(self._pcm), self._frame_size)
         if not frames:
             return
-        if not self._payloads:
+        if not self._waiting:
             self._resume(now)
         whole = len(self._pcm) - rest
         encoded = self._encoder.encode(bytes(self._pcm[:whole]))
         del self._pcm[:whole]
         size = len(encoded) // frames
         self._payloads.extend(encoded[at : at + size] for at in range(0, len(encoded), size))
+        self.handle_timeout(now=now)
+
+    def press(self, digits: str, *, now: float) -> None:
+        """Send key presses (RFC 4733) one after the other from now on. Audio of the same time is left out.
+
+        Raises `LocalProtocolError` for a character that is no key, without `event_type`, and after `finish`.
+        """
+        if self._event_type is None:
+            raise LocalProtocolError("telephone events are not negotiated")
+        if self._finishing:
+            raise LocalProtocolError("no digits can be added after finish")
+        waiting = self._waiting
+        self._keys.add(digits)
+        if not waiting:
+            self._resume(now)
         self.handle_timeout(now=now)
 
     def finish(self, *, now: float) -> None:
@@ -140,16 +162,20 @@ class RtpSender:
 
     def handle_timeout(self, *, now: float) -> None:
         """Send the packets whose slots have come, all of them when the call is late."""
-        while self._payloads and self._deadline() <= now:
-            self._send(self._payloads.popleft())
+        while self._waiting and self._deadline() <= now:
+            self._use_slot()
 
     def poll_output(self) -> SendMedia | None:
         """Give the oldest packet not yet taken, None when there is none."""
         return self._outbox.poll()
 
     def next_timeout(self) -> float | None:
-        """Give the instant of the next packet, None while no audio waits."""
-        return self._deadline() if self._payloads else None
+        """Give the instant of the next packet, None while nothing waits."""
+        return self._deadline() if self._waiting else None
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self._payloads) or self._keys.waiting
 
     def _deadline(self) -> float:
         return (self._start or 0.0) + self._slot * self._ptime_seconds
@@ -164,13 +190,22 @@ class RtpSender:
             # RFC 3551 4.1: "the first packet of a talkspurt [...] SHOULD be distinguished by setting the marker bit".
             self._marker = True
 
-    def _send(self, payload: bytes) -> None:
-        second = self._payload_type | (_MARKER if self._marker else 0)
-        timestamp = (self._timestamp + self._slot * self._frame_timestamps) & 0xFFFF_FFFF
+    def _use_slot(self) -> None:
+        payload = self._payloads.popleft() if self._payloads else None
+        key = self._keys.take()
+        if key is not None and self._event_type is not None:
+            # RFC 4733 2.5.1.1: the timestamp of all packets of an event is that of its beginning.
+            self._send(self._event_type, key.event.to_bytes(), self._slot - key.slots_before, marker=key.marker)
+        elif payload is not None:
+            self._send(self._payload_type, payload, self._slot, marker=self._marker)
+            self._marker = False
+        self._slot += 1
+
+    def _send(self, payload_type: int, payload: bytes, slot: int, *, marker: bool) -> None:
+        second = payload_type | (_MARKER if marker else 0)
+        timestamp = (self._timestamp + slot * self._frame_timestamps) & 0xFFFF_FFFF
         header = _FIXED(_VERSION_2, second, self._sequence_number, timestamp, self.ssrc)
         self._outbox.put(SendMedia(media=self._media, component=Component.RTP, to=self._to, data=header + payload))
-        self._marker = False
-        self._slot += 1
         self._sequence_number = (self._sequence_number + 1) & 0xFFFF
         self.packets_sent += 1
         self.payload_size_sent += len(payload)

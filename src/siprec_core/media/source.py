@@ -8,6 +8,7 @@ from siprec_core.rtp.jitter import InterarrivalJitter
 from siprec_core.rtp.packet import FIXED_HEADER_SIZE, RtpPacket
 from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.rtp.sequence import SequenceTracker, Verdict
+from siprec_core.rtp.telephone_event import KeyPress, KeyPressReader
 from siprec_core.types import Address, DatagramBatch
 
 _FIXED = Struct("!HHII").unpack_from  # version to payload type in one number, sequence number, timestamp, SSRC
@@ -26,6 +27,7 @@ class TrackedSource:
         "first_arrival",
         "goodbye_at",
         "jitter",
+        "keys",
         "last_arrival",
         "sequence",
         "ssrc",
@@ -38,6 +40,7 @@ class TrackedSource:
         self.first_arrival = arrival
         self.last_arrival = arrival
         self.goodbye_at: float | None = None
+        self.keys: KeyPressReader | None = None  # once a telephone event came
         self._payload_size = 0
         # First 16 bits of the headers that the run takes: no padding and no CSRC, and a format that came before. They
         # are written without the extension bit; one extension may be there and is passed over.
@@ -112,6 +115,18 @@ class TrackedSource:
         # RFC 5761 4: with the marker, the types 64 to 95 look like RTCP; they stay on the careful path.
         if kind not in self._kinds and not 64 <= packet.payload_type <= 95:
             self._kinds |= {kind, kind | _MARKER}
+
+    def read_event(self, packet: RtpPacket, payload_format: PayloadFormat, *, arrival: float) -> list[KeyPress]:
+        """Give the key presses that begin with a packet of telephone events."""
+        if self.keys is None:
+            self.keys = KeyPressReader()
+        return self.keys.receive(
+            packet.payload,
+            timestamp=packet.timestamp,
+            marker=packet.marker,
+            clock_rate=payload_format.clock_rate,
+            arrival=arrival,
+        )
 
     def forget_formats(self) -> None:
         """Let the next packet of each payload type be looked at in full: the formats of the line have changed."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from siprec_core.clock import TimeBase, format_instant
 from siprec_core.findings import Finding, FindingLog
 from siprec_core.limits import Limits
-from siprec_core.media.outputs import MediaOutput
+from siprec_core.media.outputs import KeyPressed, MediaOutput
 from siprec_core.media.receiver import Accepted, MediaReceiver
 from siprec_core.media.spec import MediaSpec
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
@@ -26,6 +26,7 @@ from siprec_core.recording.binding import (
 from siprec_core.recording.journal import JsonValue, NoteFields
 from siprec_core.recording.report import Initiator, RecordingReport, StreamReport
 from siprec_core.rtp.payload import PayloadFormat
+from siprec_core.rtp.telephone_event import KeyPress
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import AcceptedFormat, AnswerPlan, LinePlan
 from siprec_core.sip.info import InfoDigit
@@ -52,7 +53,7 @@ _OTHER_RANK = 5
 class LineAccount:
     """One media line that was accepted at some time."""
 
-    __slots__ = ("active", "formats", "holds", "index", "local_port", "plan", "receiver", "rejected")
+    __slots__ = ("active", "formats", "holds", "index", "local_port", "plan", "presses", "receiver", "rejected")
 
     def __init__(self, plan: LinePlan, receiver: MediaReceiver) -> None:
         self.index = plan.index
@@ -69,6 +70,8 @@ class LineAccount:
         """Packets rejected, as a journal tells; None: as counted by `receiver`."""
         self.formats: dict[int, AcceptedFormat] = {}
         """Formats by payload type, those of earlier answers included."""
+        self.presses: list[tuple[KeyPress, dict[str, object]]] = []
+        """Keys pressed (RFC 4733), each with its entry of the timeline."""
 
     @property
     def label(self) -> str:
@@ -248,14 +251,37 @@ class RecordingAccount:
         return self.lines[line].receiver.receive(batch, component=component, now=now)
 
     def poll_media(self, line: int) -> MediaOutput | None:
-        """Give what the receiver of a line has to tell, None when there is nothing more."""
-        return self.lines[line].receiver.poll_output()
+        """Give what the receiver of a line has to tell, None when there is nothing more. Keys pressed are noted."""
+        known = self.lines[line]
+        output = known.receiver.poll_output()
+        if isinstance(output, KeyPressed):
+            press = output.press
+            fields: dict[str, object] = {"digit": press.digit, "source": "rtp"}
+            entry = self._add_entry("dtmf", fields, now=press.at, line=known)
+            known.presses.append((press, entry))
+        return output
 
     def count_rejected(self, line: int, count: int) -> None:
         """Take the number of rejected packets of a line from its journal, which holds none of them."""
         known = self.lines.get(line)
         if known is not None:
             known.rejected = count
+
+    def senders(self, line: int) -> tuple[str, ...]:
+        """Give the ids of the participants who send the stream of a line, as far as the metadata say."""
+        wanted = [(index, self.lines[index].plan.label) for index in sorted(self.lines)]
+        stream = bind_streams(wanted, self.metadata).streams.get(line)
+        if stream is None:
+            return ()
+        return tuple(
+            record.participant.participant_id
+            for record in self.metadata.participants
+            if stream.stream_id in record.sends and record.left_ns is None
+        )
+
+    def unix_ns_at(self, now: float) -> int:
+        """Give an instant of our clock as nanoseconds since 1970-01-01T00:00:00Z."""
+        return self._time_base.unix_ns_at(now)
 
     def ended(self, reason: str, *, now: float) -> None:
         """Take the end: an `end_reason` of `recording.json`. The first one counts."""
@@ -267,6 +293,9 @@ class RecordingAccount:
     def report(self, status: str) -> RecordingReport:
         """Give the report as things stand, with `status` of `recording.json`."""
         lines = [self.lines[index] for index in sorted(self.lines)]
+        for line in lines:
+            for press, entry in line.presses:
+                entry["duration"] = round(press.duration, 6)
         wanted = [(line.index, line.plan.label) for line in lines]
         binding = bind_streams(wanted, self.metadata)
         entries = sorted(self._timeline, key=lambda entry: entry[:2])
@@ -329,7 +358,12 @@ class RecordingAccount:
             first_packet_ns=first_ns,
             last_packet_ns=last_ns,
             duration=0.0 if first_ns is None or last_ns is None else max(last_ns - first_ns, 0) / 1_000_000_000,
+            dtmf=tuple(self._digit(press) for press, _ in line.presses),
         )
+
+    def _digit(self, press: KeyPress) -> dict[str, object]:
+        at = format_instant(self._time_base.unix_ns_at(press.at))
+        return {"digit": press.digit, "at": at, "duration": round(press.duration, 6)}
 
     def _instant(self, now: float | None) -> int | None:
         return None if now is None else self._time_base.unix_ns_at(now)
@@ -352,16 +386,17 @@ class RecordingAccount:
 
     def _add_entry(
         self, kind: str, fields: Mapping[str, object], *, now: float, line: LineAccount | None = None
-    ) -> None:
-        if len(self._timeline) >= self._limits.timeline_entries:
-            self.timeline_dropped += 1
-            return
+    ) -> dict[str, object]:
         at_ns = self._time_base.unix_ns_at(now)
         entry: dict[str, object] = {"at": format_instant(at_ns), "event": kind}
         if line is not None:
             entry["label"] = line.label
         entry.update({name: value for name, value in fields.items() if name not in entry})
-        self._timeline.append((at_ns, _RANKS.get(kind, _OTHER_RANK), entry))
+        if len(self._timeline) < self._limits.timeline_entries:
+            self._timeline.append((at_ns, _RANKS.get(kind, _OTHER_RANK), entry))
+        else:
+            self.timeline_dropped += 1
+        return entry
 
 
 def metadata_file_name(number: int) -> str:

@@ -34,6 +34,10 @@ DEFAULT_FORMATS = (MediaFormat(0, "PCMU", 8000), MediaFormat(8, "PCMA", 8000))
 """G.711 in both laws (RFC 3551)."""
 
 
+TELEPHONE_EVENT = MediaFormat(101, "telephone-event", 8000, 1, "0-15")
+"""Key presses (RFC 4733) beside audio of 8,000 Hz; a stream offers it in its `formats`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """Settings of a recording client."""

@@ -4,6 +4,7 @@ A stream that is held keeps its SSRC, and its sequence numbers and timestamps go
 recorder sees one source with a silence (RFC 3550 section 5.1).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class _Stream:
     ssrc: int
     sequence_number: int
     timestamp: int
+    events: int | None
+    """Payload type of telephone events, None when they are not agreed on."""
     sender: RtpSender
     began: float | None = None
     """When the first audio came."""
@@ -66,9 +69,10 @@ class ClientAudio:
             if stream is not None:
                 stream.held = True
         elif stream is None:
-            self._open(label, media, chosen, line.remote_rtp, line.ptime or ptime)
+            self._open(label, media, chosen, _events(line, chosen), line.remote_rtp, line.ptime or ptime)
         elif stream.held or (stream.format, stream.to) != (chosen, line.remote_rtp):
             stream.format, stream.to, stream.ptime = chosen, line.remote_rtp, line.ptime or ptime
+            stream.events = _events(line, chosen)
             self._go_on(stream, now)
 
     def hold(self, label: str) -> None:
@@ -84,6 +88,20 @@ class ClientAudio:
         if stream.began is None:
             stream.began = now
         stream.sender.add(pcm, now=now)
+
+    def press(self, label: str, digits: str, *, now: float) -> None:
+        """Press keys; those of a held stream are dropped.
+
+        Raises LocalProtocolError for a stream not taken, or without telephone events, and for what is no key.
+        """
+        stream = self._stream(label)
+        if stream.events is None:
+            raise LocalProtocolError(f"the server takes no telephone events for label {label!r}")
+        if stream.held:
+            return
+        if stream.began is None:
+            stream.began = now
+        stream.sender.press(digits, now=now)
 
     def finish(self, label: str, *, now: float) -> None:
         """Take no more audio of a stream."""
@@ -124,10 +142,21 @@ class ClientAudio:
             raise LocalProtocolError(f"the server takes no audio for label {label!r}")
         return stream
 
-    def _open(self, label: str, media: MediaId, chosen: PayloadFormat, to: Address, ptime: int) -> None:
+    def _open(
+        self, label: str, media: MediaId, chosen: PayloadFormat, events: int | None, to: Address, ptime: int
+    ) -> None:
         ssrc, first, timestamp = self._ids.ssrc(), self._ids.sequence_number(), self._ids.rtp_timestamp()
-        sender = RtpSender(media, chosen, to=to, ssrc=ssrc, sequence_number=first, timestamp=timestamp, ptime=ptime)
-        self._streams[label] = _Stream(media, chosen, to, ptime, ssrc, first, timestamp, sender)
+        sender = RtpSender(
+            media,
+            chosen,
+            to=to,
+            ssrc=ssrc,
+            sequence_number=first,
+            timestamp=timestamp,
+            ptime=ptime,
+            event_type=events,
+        )
+        self._streams[label] = _Stream(media, chosen, to, ptime, ssrc, first, timestamp, events, sender)
 
     def _go_on(self, stream: _Stream, now: float) -> None:
         stream.held = False
@@ -141,9 +170,54 @@ class ClientAudio:
             sequence_number=(stream.sequence_number + stream.packets) & 0xFFFF,
             timestamp=(stream.timestamp + round(elapsed * stream.format.clock_rate)) & 0xFFFF_FFFF,
             ptime=stream.ptime,
+            event_type=stream.events,
         )
         if stream.finishing:
             stream.sender.finish(now=now)
+
+
+class AudioDoors(ABC):
+    """The inputs of a client that are about the audio of its streams."""
+
+    _audio: ClientAudio
+
+    def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
+        """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
+
+        Raises LocalProtocolError for a stream that the server does not take.
+        """
+        self._audio.add(label, pcm, now=now)
+        self._drain_audio()
+
+    def send_digits(self, label: str, digits: str, *, now: float) -> None:
+        """Press keys (`0` to `9`, `*`, `#`, `A` to `D`) one after the other, as telephone events (RFC 4733).
+
+        Each is held for 0.1 s and takes the place of audio of that time. Raises LocalProtocolError for a stream that
+        the server does not take, when it takes no telephone events for it (`StreamSpec.formats` has to offer them), and
+        for what is no key.
+        """
+        self._audio.press(label, digits, now=now)
+        self._drain_audio()
+
+    def finish_audio(self, label: str, *, now: float) -> None:
+        """Say that no more audio of a stream follows; `AudioFinished` tells when the last packet has left."""
+        self._audio.finish(label, now=now)
+        self._drain_audio()
+
+    def sample_rate(self, label: str) -> int:
+        """Give the PCM rate of a stream in hertz; raises LocalProtocolError for one that the server does not take."""
+        return self._audio.sample_rate(label)
+
+    @abstractmethod
+    def _drain_audio(self) -> None:
+        """Put out what the streams send."""
+
+
+def _events(line: NegotiatedLine, chosen: PayloadFormat) -> int | None:
+    """Give the payload type of the telephone events that go with an audio format: those of its clock rate (RFC 4733
+    section 2.4.1)."""
+    found = (each for each in line.formats if each.is_telephone_event and each.clock_rate == chosen.clock_rate)
+    return next((each.payload_type for each in found), None)
 
 
 def _encodable(offered: MediaFormat) -> PayloadFormat | None:

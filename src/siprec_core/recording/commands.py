@@ -8,15 +8,19 @@ from enum import Enum
 from typing import TypeAlias
 
 from siprec_core.media.commands import BindMedia, CloseMedia, MediaCommand, SendMedia
+from siprec_core.media.listener import AudioFrame
 from siprec_core.sip.commands import CloseFlow, FlowCommand, OpenFlow, Resolve, SendDatagram, SendStream, SipCommand
-from siprec_core.types import SessionId, SinkId
+from siprec_core.types import SessionId, SinkId, TapId
 
 __all__ = [
+    "AudioCommand",
     "BindMedia",
     "CloseFlow",
     "CloseMedia",
     "CloseSink",
     "Command",
+    "DeliverAudio",
+    "EndAudio",
     "FlowCommand",
     "MediaCommand",
     "OpenFlow",
@@ -69,6 +73,21 @@ class CloseSink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverAudio:
+    """Hand live audio to a tap. Never waits: a listener that is slow loses frames, the recording does not."""
+
+    tap: TapId
+    frames: tuple[AudioFrame, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndAudio:
+    """Tell a tap that no audio follows."""
+
+    tap: TapId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenderRecording:
     """Make the final files of a recording from its journal, off the loop; answer: `rendered` or `render_failed`."""
 
@@ -78,4 +97,5 @@ class RenderRecording:
 
 
 SinkCommand: TypeAlias = OpenSink | WriteSink | CloseSink | RenderRecording
-Command: TypeAlias = SipCommand | MediaCommand | SinkCommand
+AudioCommand: TypeAlias = DeliverAudio | EndAudio
+Command: TypeAlias = SipCommand | MediaCommand | SinkCommand | AudioCommand

@@ -65,6 +65,22 @@ class SourceFound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DigitReceived:
+    """A key was pressed: told once for each press, at its first packet (RFC 4733) or its INFO.
+
+    How long it was held stands in `recording.json`.
+    """
+
+    session: SessionId
+    label: str | None
+    """The stream that told, None when it was an INFO."""
+    digit: str
+    """`0` to `9`, `*`, `#`, `A` to `D`."""
+    at_ns: int
+    """When it was pressed, nanoseconds since 1970-01-01T00:00:00Z."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
     """The recording is over and its final files are there (or cannot be made: status `failed`)."""
 
@@ -123,6 +139,7 @@ Event: TypeAlias = (
     | StreamsChanged
     | MetadataUpdated
     | SourceFound
+    | DigitReceived
     | SessionEnded
     | SessionRefused
     | FindingRaised

@@ -6,10 +6,11 @@ one get.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from siprec_core.codecs.registry import Decoder, decoder_for
+from siprec_core.codecs.registry import BUILT_IN, Codecs, Decoder, extra_for
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock, Timeline
@@ -20,6 +21,8 @@ from siprec_core.sdp.formats import MediaFormat
 
 _RUN_PACKETS = 512
 """Packets gathered at most: memory must not grow with the length of a call."""
+_DECODERS = 16
+"""Sources of one line and format that keep a decoder."""
 _HEADER = struct.Struct("!BBHII").unpack_from
 
 
@@ -38,19 +41,34 @@ class Run(NamedTuple):
 class _Codec:
     """One payload type that can be decoded."""
 
-    __slots__ = ("clock_rate", "decoder", "durations")
+    __slots__ = ("_decoders", "_make", "clock_rate", "decoder", "durations")
 
-    def __init__(self, decoder: Decoder, clock_rate: int) -> None:
+    def __init__(self, decoder: Decoder, clock_rate: int, make: Callable[[], Decoder | None]) -> None:
         self.decoder = decoder
         self.clock_rate = clock_rate
+        self._make = make
+        self._decoders: dict[int, Decoder] = {}
         self.durations: dict[int, tuple[int, bool]] = {}
         """By size of the payload: ticks, and whether the payload ends with a whole sample."""
 
-    def duration(self, size: int) -> tuple[int, bool]:
-        samples = self.decoder.samples(size)
-        whole = size == 0 or self.decoder.samples(size - 1) < samples
-        entry = self.durations[size] = (samples * TICKS_PER_SECOND // self.decoder.sample_rate, whole)
+    def duration(self, payload: bytes) -> tuple[int, bool]:
+        samples, size = self.decoder.samples(payload), len(payload)
+        ticks = samples * TICKS_PER_SECOND // self.decoder.sample_rate
+        if not self.decoder.by_size:
+            return ticks, True
+        entry = self.durations[size] = (ticks, size == 0 or self.decoder.samples(payload[:-1]) < samples)
         return entry
+
+    def decoder_of(self, ssrc: int) -> Decoder:
+        """Give the decoder of one source."""
+        if not self.decoder.stateful:
+            return self.decoder
+        decoder = self._decoders.get(ssrc)
+        if decoder is None:
+            if len(self._decoders) >= _DECODERS:
+                del self._decoders[next(iter(self._decoders))]
+            decoder = self._decoders[ssrc] = self._make() or self.decoder
+        return decoder
 
 
 class LinePlacer:
@@ -63,6 +81,7 @@ class LinePlacer:
         "_end",
         "_formats",
         "_holds",
+        "_known",
         "_payloads",
         "_ssrc",
         "_start",
@@ -70,22 +89,23 @@ class LinePlacer:
         "timeline",
     )
 
-    def __init__(self, clock: SessionClock, *, limits: Limits) -> None:
+    def __init__(self, clock: SessionClock, *, limits: Limits, known: Codecs = BUILT_IN) -> None:
         self._clock = clock
+        self._known = known
         self.timeline = Timeline(clock, limits=limits)
         self._formats: dict[int, MediaFormat] = {}
         self._codecs: dict[int, _Codec | None] = {}
         self._holds = 0
-        self._undecodable: dict[str, None] = {}
+        self._undecodable: dict[str, str | None] = {}
         self._codec: _Codec | None = None
         """Codec of the run that is being gathered, None between runs."""
         self._ssrc = self._start = self._end = 0
         self._payloads: list[bytes] = []
 
     @property
-    def undecodable(self) -> tuple[str, ...]:
-        """Codecs that came and cannot be decoded, in order of appearance."""
-        return tuple(self._undecodable)
+    def undecodable(self) -> Mapping[str, str | None]:
+        """Codecs that came and cannot be decoded, in order of appearance; with the extra that does, if there is one."""
+        return self._undecodable
 
     def agree(self, formats: Mapping[int, MediaFormat], holds: int) -> None:
         """Take over what signalling says: formats by payload type, and how often the line was put on hold so far."""
@@ -116,7 +136,7 @@ class LinePlacer:
             if codec is None:
                 continue
             size = len(payload)
-            duration, whole = codec.durations.get(size) or codec.duration(size)
+            duration, whole = codec.durations.get(size) or codec.duration(payload)
             if not duration:
                 continue
             tick = place(
@@ -138,17 +158,20 @@ class LinePlacer:
     def finish(self) -> list[Run]:
         """End the run that is being gathered; give it, or nothing."""
         codec, self._codec = self._codec, None
-        return [] if codec is None else [Run(self._ssrc, self._start, self._end, codec.decoder, self._payloads)]
+        if codec is None:
+            return []
+        return [Run(self._ssrc, self._start, self._end, codec.decoder_of(self._ssrc), self._payloads)]
 
     def _find_codec(self, payload_type: int) -> _Codec | None:
         codec = None
         agreed = self._formats.get(payload_type)
         if agreed is not None and not agreed.is_telephone_event and not agreed.is_comfort_noise:
-            decoder = decoder_for(agreed.encoding, agreed.clock_rate, agreed.channels)
+            make = partial(self._known.decoder, agreed.encoding, agreed.clock_rate, agreed.channels, agreed.fmtp or "")
+            decoder = make()
             if decoder is None:
-                self._undecodable[agreed.name] = None
+                self._undecodable[agreed.name] = extra_for(agreed.encoding)
             else:
-                codec = _Codec(decoder, agreed.clock_rate)
+                codec = _Codec(decoder, agreed.clock_rate, make)
         self._codecs[payload_type] = codec
         return codec
 

@@ -53,7 +53,11 @@ class ServerConfig:
     admission: AdmissionPolicy = AdmissionPolicy()
     """Whose calls are taken, and how many of one peer."""
     codecs: tuple[str, ...] = ("PCMU/8000", "PCMA/8000", "L16/8000", "L16/16000")
-    """Codecs that may be negotiated, as `ENCODING/CLOCK-RATE`, most wanted first."""
+    """Codecs that may be negotiated, as `ENCODING/CLOCK-RATE` with `/CHANNELS` behind it where there are several, most
+    wanted first.
+
+    One that cannot be decoded here is kept in the journal all the same, and rendered where it can be.
+    """
     prefer_own_codecs: bool = False
     """Take the first of `codecs` that is offered instead of the first of the offer that is among them."""
     strict: bool = False

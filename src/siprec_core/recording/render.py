@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Final, TypeAlias
 
 from siprec_core.clock import TimeBase, format_instant
+from siprec_core.codecs.registry import BUILT_IN, Codecs, decode_run
 from siprec_core.containers.wav import WavEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
@@ -70,20 +71,25 @@ RenderItem: TypeAlias = FileStart | FileData | FileEnd
 
 
 def render(
-    chunks: Chunks, *, limits: Limits | None = None, journal_name: str | None = JOURNAL_NAME
+    chunks: Chunks,
+    *,
+    limits: Limits | None = None,
+    journal_name: str | None = JOURNAL_NAME,
+    codecs: Codecs = BUILT_IN,
 ) -> Iterator[RenderItem]:
     """Give the files of the recording that a capture holds, `recording.json` last.
 
     `journal_name` is the name by which `recording.json` lists the capture itself, whose octets are not given again;
-    None leaves it out. Never raises for what the capture holds; what `chunks` raises goes through.
+    None leaves it out. `codecs` is what can be decoded; anything else gives a finding. Never raises for what the
+    capture holds; what `chunks` raises goes through.
     """
     limits = limits or Limits()
-    survey = _Survey(limits)
+    survey = _Survey(limits, codecs)
     for chunk in chunks():
         survey.receive(chunk)
     survey.finish()
     journal = None if journal_name is None else FileEntry(journal_name, survey.size, survey.digest.hexdigest())
-    return _Renderer(survey, limits).render(chunks(), journal)
+    return _Renderer(survey, limits, codecs).render(chunks(), journal)
 
 
 class _Extent:
@@ -103,8 +109,9 @@ class _Extent:
 class _Reading:
     """One reading of the journal: replays it and places the audio of its lines."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, codecs: Codecs) -> None:
         self._limits = limits
+        self._codecs = codecs
         self.clock = SessionClock(limits=limits)
         self.placers: dict[int, LinePlacer] = {}
         self.replay = Replay(limits=limits)
@@ -112,7 +119,7 @@ class _Reading:
     def placer(self, line: int) -> LinePlacer:
         placer = self.placers.get(line)
         if placer is None:
-            placer = self.placers[line] = LinePlacer(self.clock, limits=self._limits)
+            placer = self.placers[line] = LinePlacer(self.clock, limits=self._limits, known=self._codecs)
         account = self.replay.account
         if account is not None:
             known = account.lines[line]
@@ -123,8 +130,8 @@ class _Reading:
 class _Survey(_Reading):
     """The first reading."""
 
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
+    def __init__(self, limits: Limits, codecs: Codecs) -> None:
+        super().__init__(limits, codecs)
         self.size = 0
         self.digest = sha256()
         self.extents: dict[int, _Extent] = {}
@@ -172,8 +179,8 @@ class _Channel:
 class _Renderer(_Reading):
     """The second reading."""
 
-    def __init__(self, survey: _Survey, limits: Limits) -> None:
-        super().__init__(limits)
+    def __init__(self, survey: _Survey, limits: Limits, codecs: Codecs) -> None:
+        super().__init__(limits, codecs)
         self._files: dict[str, FileEntry] = {}
         self._open: dict[str, _OpenFile] = {}
         extents = survey.extents
@@ -225,7 +232,7 @@ class _Renderer(_Reading):
     def _add(self, line: int, runs: Sequence[Run]) -> None:
         for run in runs:
             channel = self._channels[line]
-            pcm = downmix(run.decoder.decode(b"".join(run.payloads)), run.decoder.channels)
+            pcm = downmix(decode_run(run.decoder, run.payloads), run.decoder.channels)
             rate = run.decoder.sample_rate
             if rate != channel.rate:
                 pcm = resample(pcm, rate, channel.rate, len(pcm) // _SAMPLE_SIZE * channel.rate // rate)
@@ -356,7 +363,10 @@ class _OpenFile:
 
 def _placing_findings(placer: LinePlacer, clock: SessionClock, where: str) -> list[Finding]:
     timeline = placer.timeline
-    findings = [finding("codec-not-decoded", where, f"{codec} cannot be decoded here") for codec in placer.undecodable]
+    findings = []
+    for codec, extra in placer.undecodable.items():
+        remedy = "" if extra is None else f"; install siprec[{extra}] and render the journal again"
+        findings.append(finding("codec-not-decoded", where, f"{codec} cannot be decoded here{remedy}"))
     if timeline.jumps and timeline.first_jump is not None:
         at = format_instant(clock.unix_ns_at(timeline.first_jump))
         message = f"RTP timestamps jumped {timeline.jumps} times, first at {at}"

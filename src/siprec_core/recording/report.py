@@ -63,6 +63,7 @@ class StreamReport:
     silence: float = 0.0
     """Seconds put in for gaps."""
     dtmf: tuple[dict[str, object], ...] = ()
+    """Keys pressed (RFC 4733): `digit`, `at`, `duration`, in the order in which they came."""
     file: str | None = None
 
     def as_json(self) -> dict[str, object]:

@@ -7,14 +7,15 @@ what came. It owns the account of facts, the journal that keeps them, and the me
 """
 
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import Codecs
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
-from siprec_core.media.outputs import MediaOutput, SourceFinding, SourceLocked
+from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.decision import Decision, PolicyRequest
-from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished, SourceFound
+from siprec_core.recording.events import DigitReceived, FindingRaised, SessionEnded, SessionEstablished, SourceFound
 from siprec_core.recording.exchanges import (
     KEPT_STATES,
     UNANSWERED_STATES,
@@ -30,11 +31,12 @@ from siprec_core.recording.exchanges import (
     recording_directory,
 )
 from siprec_core.recording.lines import Resources
+from siprec_core.recording.listening import SessionListening
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.sdp.formats import Codec
 from siprec_core.sip.info import InfoDigit
-from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId
+from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId, TapId
 
 __all__ = [
     "Answer",
@@ -77,6 +79,7 @@ class RecordingSession(SessionExchanges):
         self.storage_failed = False
         """True once a file of the recording could not be written."""
         self._farewell_until: float | None = None
+        self._listening = SessionListening(self.account, limits=config.limits)
         self._decision: Decision | None = None
         self._decide_by = now + config.decision_seconds if config.manual and config.decision_seconds else None
 
@@ -89,7 +92,14 @@ class RecordingSession(SessionExchanges):
     def next_timeout(self) -> float | None:
         """Give the instant of the next flush or limit."""
         decide_by = self._decide_by if self.state is SessionState.REQUESTED else None
-        return earliest(self._journal.flush_at, self._ends_at, self._silent_at(), self._farewell_until, decide_by)
+        return earliest(
+            self._journal.flush_at,
+            self._ends_at,
+            self._silent_at(),
+            self._farewell_until,
+            decide_by,
+            self._listening.next_timeout(),
+        )
 
     def handle_timeout(self, *, now: float) -> None:
         """Flush the journal; end a session that reached a limit."""
@@ -99,6 +109,9 @@ class RecordingSession(SessionExchanges):
             self.call_gone(now=now)
         if self.state is SessionState.REQUESTED and self._decide_by is not None and now >= self._decide_by:
             self._decide_late(now)
+        if self._listening.active:
+            self._listening.handle_timeout(now=now)
+            self._drain_listening()
         if self.state is not SessionState.ACTIVE:
             return
         silent_at = self._silent_at()
@@ -168,6 +181,7 @@ class RecordingSession(SessionExchanges):
         self._ask_for_repair()
         if digit is not None:
             self.account.digit_received(digit, now=now)
+            self._digit_received(None, digit.digit, now)
 
     def ended(self, reason: str, *, read: RecordingRequest | None, now: float) -> None:
         """Take the end of the call; `read` is the peer's BYE, whose body may hold metadata (RFC 8068 section 3.2.4)."""
@@ -221,8 +235,24 @@ class RecordingSession(SessionExchanges):
             self._journal.media(line.index, component, kept, now=now)
         while (output := self.account.poll_media(line.index)) is not None:
             self._tell(line.index, output, now)
+        if self._listening.active and component is Component.RTP:
+            heard: list[tuple[bytes | memoryview, float]]
+            heard = [(held.data, held.arrival) for held in accepted.held if held.component is Component.RTP]
+            heard += [(batch.datagrams[index], batch.arrivals[index]) for index in accepted.indexes]
+            self._listening.receive(self.account.lines[line.index], heard, now=now)
+            self._drain_listening()
         if self._journal.size > self._config.limits.journal_size and self.state is SessionState.ACTIVE:
             self._end_by_limit("max-size", now)
+
+    def tap_audio(self, label: str | None, codecs: Codecs) -> TapId:
+        """Begin to listen to one stream, or to all; raises LocalProtocolError when the session is not active."""
+        if self.state is not SessionState.ACTIVE:
+            raise LocalProtocolError("the session is not active")
+        return self._listening.open(label, codecs)
+
+    def close_tap(self, tap: TapId) -> None:
+        """Listen no more."""
+        self._listening.close(tap)
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the driver's word that the sockets are closed and drained."""
@@ -271,10 +301,20 @@ class RecordingSession(SessionExchanges):
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
             self._outbox.put(SourceFound(session=self.id, label=label, source=output.source, ssrc=output.ssrc))
+        elif isinstance(output, KeyPressed):
+            self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)
         elif isinstance(output, SourceFinding):
             self._found((output.finding,))
             if not output.replayable:
                 self._journal.finding(output.finding, now=now)
+
+    def _drain_listening(self) -> None:
+        while (output := self._listening.poll_output()) is not None:
+            self._outbox.put(output)
+
+    def _digit_received(self, label: str | None, digit: str, at: float) -> None:
+        at_ns = self.account.unix_ns_at(at)
+        self._outbox.put(DigitReceived(session=self.id, label=label, digit=digit, at_ns=at_ns))
 
     # files
 
@@ -301,6 +341,8 @@ class RecordingSession(SessionExchanges):
         if self.state is not SessionState.CLOSING or self._lines.closing or self._farewell_until is not None:
             return
         self.state = SessionState.RENDERING
+        self._listening.end()
+        self._drain_listening()
         received, rejected = _packet_counts(self.account)
         self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))

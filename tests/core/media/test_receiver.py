@@ -6,9 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from siprec_core.limits import Limits
-from siprec_core.media.outputs import GoodbyeReceived, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
+from siprec_core.media.outputs import GoodbyeReceived, KeyPressed, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
 from siprec_core.media.spec import MediaSpec
 from siprec_core.rtp.packet import HeaderExtension, RtpPacket
+from siprec_core.rtp.telephone_event import TelephoneEvent
 from siprec_core.types import Address, Component
 from tests.core.media.lines import ANNOUNCED, ELSEWHERE, FOREIGN, Datagram, Line, batch, line, rtp, run, spec
 
@@ -108,6 +109,34 @@ def test_telephone_events_do_not_count_as_jitter() -> None:
     assert statistics.packets_received == 70
     assert statistics.payload_types == (0, 101)
     assert statistics.jitter == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.requirement("4733-2.5.2-a")
+def test_keys_are_told_once_for_each_source() -> None:
+    def held(first: int, ssrc: int, count: int) -> list[Datagram]:
+        return [
+            Datagram(
+                RtpPacket(101, first + step, 8000, ssrc, TelephoneEvent(7, 160 * (step + 1)).to_bytes()).to_bytes(),
+                arrival=1.0 + step * 0.02 + 0.02,
+            )
+            for step in range(count)
+        ]
+
+    recorded = line().feed(run(0, 50), held(50, 1, 5), held(50, 1, 5), run(0, 2, ssrc=2), held(2, 2, 3))
+    presses = [output.press for output in recorded.outputs if isinstance(output, KeyPressed)]
+    found = [(press.digit, round(press.at, 6), round(press.duration, 6)) for press in presses]
+    assert found == [("7", 1.0, 0.1), ("7", 1.0, 0.06)]
+    again = line().feed(recorded.journal)
+    assert [output.press for output in again.outputs if isinstance(output, KeyPressed)] == presses
+
+
+def test_key_presses_are_bounded() -> None:
+    events = [
+        Datagram(RtpPacket(101, number, number * 800, 1, TelephoneEvent(1, 400, end=True).to_bytes()).to_bytes())
+        for number in range(20)
+    ]
+    recorded = line(limits=Limits(key_presses=5)).feed(events)
+    assert sum(isinstance(output, KeyPressed) for output in recorded.outputs) == 5
 
 
 # validity and payload types

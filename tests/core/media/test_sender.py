@@ -183,3 +183,50 @@ def test_a_packet_time_that_cannot_be_kept_gives_way(payload_format: PayloadForm
 def test_what_cannot_be_sent_is_refused(payload_format: PayloadFormat) -> None:
     with pytest.raises(LocalProtocolError):
         _sender(payload_format)
+
+
+# key presses
+
+
+def _with_keys() -> RtpSender:
+    return RtpSender(
+        MediaId(3), PCMU, to=ANNOUNCED, ssrc=77, sequence_number=100, timestamp=5000, ptime=20, event_type=101
+    )
+
+
+@pytest.mark.requirement("4733-2.3-a")
+def test_keys_take_the_place_of_audio_and_time_goes_on() -> None:
+    sender = _with_keys()
+    sender.add(FRAME * 20, now=0.0)
+    first = _sent(sender)
+    sender.press("1", now=0.0)
+    packets = first + [packet for _, packet in _play(sender)]
+    assert [packet.sequence_number for packet in packets] == list(range(100, 120))
+    assert [packet.payload_type for packet in packets] == [0] + 7 * [101] + 12 * [0]
+    assert {packet.timestamp for packet in packets[1:8]} == {5160}
+    assert [packet.timestamp for packet in packets[8:]] == [5000 + 160 * slot for slot in range(8, 20)]
+    assert [packet.marker for packet in packets[:3]] == [True, True, False]
+
+
+def test_keys_need_no_audio() -> None:
+    sender = _with_keys()
+    sender.press("12", now=1.0)
+    packets = [(1.0, packet) for packet in _sent(sender)] + _play(sender)
+    assert len(packets) == 14
+    assert packets[0][1].timestamp == 5000
+    assert packets[7][0] == pytest.approx(1.0 + 8 * 0.02)
+    assert packets[7][1].timestamp == 5000 + 8 * 160
+    sender.finish(now=2.0)
+    assert sender.finished
+
+
+def test_keys_that_cannot_be_sent() -> None:
+    with pytest.raises(LocalProtocolError, match="not negotiated"):
+        _sender().press("1", now=0.0)
+    sender = _with_keys()
+    with pytest.raises(LocalProtocolError, match="no key"):
+        sender.press("?", now=0.0)
+    assert sender.next_timeout() is None
+    sender.finish(now=0.0)
+    with pytest.raises(LocalProtocolError, match="after finish"):
+        sender.press("1", now=0.0)

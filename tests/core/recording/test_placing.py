@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siprec_core.codecs.registry import Codecs, decode_run
 from siprec_core.limits import Limits
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
 from siprec_core.recording.placing import LinePlacer
@@ -85,14 +86,59 @@ def test_events_and_unknown_types_are_no_audio() -> None:
     packets = [RtpPacket(101, 0, 0, 1, bytes(4)), RtpPacket(77, 1, 0, 1, bytes(160)), RtpPacket(0, 2, 0, 1, b"")]
     assert made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets])) == []
     assert made.finish() == []
-    assert made.undecodable == ()
+    assert not made.undecodable
 
 
 def test_undecodable_codecs_are_named_once() -> None:
     made = placer()
-    made.agree({0: MediaFormat(0, "G729", 8_000)}, 0)
+    made.agree({0: MediaFormat(0, "G729", 8_000), 5: MediaFormat(5, "XXXX", 8_000)}, 0)
     assert made.place(media(stream(tone(800)))) == []
-    assert made.undecodable == ("G729/8000",)
+    assert made.place(LineMedia(0, [(RtpPacket(5, 9, 0, 1, bytes(10)).to_bytes(), 0)])) == []
+    assert made.undecodable == {"G729/8000": "codecs", "XXXX/8000": None}
+
+
+class _Counting:
+    """A codec with a state: it counts its packets, which have two samples each."""
+
+    names = ("COUNT/8000",)
+    sample_rate, channels, by_size, stateful = 8_000, 1, False, True
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def decoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> "_Counting | None":
+        del clock_rate, channels, parameters
+        return _Counting() if encoding == "COUNT" else None
+
+    def encoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> None:
+        del encoding, clock_rate, channels, parameters
+
+    def samples(self, payload: bytes | memoryview) -> int:
+        return 2 if payload else 0
+
+    def decode(self, payload: bytes | memoryview) -> bytes:
+        self.count += 1
+        return bytes((self.count, 0)) * self.samples(payload)
+
+
+def test_each_source_has_a_decoder_of_its_own_where_that_matters() -> None:
+    made = LinePlacer(SessionClock(limits=Limits()), limits=Limits(), known=Codecs(_Counting()))
+    made.agree({96: MediaFormat(96, "count", 8_000)}, 0)
+    packets = [RtpPacket(96, n, 2 * n, ssrc, b"x") for n in range(3) for ssrc in (1, 2)]
+    runs = made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets])) + made.finish()
+    pcm = {ssrc: b"".join(decode_run(run.decoder, run.payloads) for run in runs if run.ssrc == ssrc) for ssrc in (1, 2)}
+    assert pcm == {1: b"\1\0\1\0\2\0\2\0\3\0\3\0", 2: b"\1\0\1\0\2\0\2\0\3\0\3\0"}
+
+
+@pytest.mark.requirement("3389-4-a")
+def test_comfort_noise_is_a_gap_of_its_length() -> None:
+    made = placer()
+    made.agree({**FORMATS, 13: MediaFormat(13, "CN", 8_000)}, 0)
+    talk = stream(tone(1_600))
+    noise = [Sent(RtpPacket(13, 104 + n, 1_640, 0x11, b"\x40").to_bytes(), 0.08 + n / 50) for n in range(3)]
+    late = stream(tone(800), sequence_number=107, timestamp=1_000 + 16_000, seconds=2.0)
+    runs = made.place(media([*talk[:4], *noise, *late])) + made.finish()
+    assert [(run.start, run.end) for run in runs] == [(0, 4 * FRAME), (100 * FRAME, 105 * FRAME)]
 
 
 def test_half_a_sample_ends_a_run() -> None:
