@@ -10,6 +10,7 @@ from siprec_sync.events import SlowReaderError
 from siprec_sync.pump import DriverFailedError
 from siprec_sync.rendering import render_capture, render_recording
 from siprec_sync.sinks import MemorySinks, Sinks
+from siprec_sync.space import DiskReserve
 from siprec_sync.tls import TlsFiles
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ChangeRefusedError",
     "connect",
     "DirectorySinks",
+    "DiskReserve",
     "DriverFailedError",
     "DriverSettings",
     "Durability",

@@ -112,6 +112,15 @@ class RecordingServer(SessionRouter):
             session.sink_failed(sink, error, now=now)
             self._drain_session(session, now)
 
+    def storage_changed(self, *, full: bool, now: float) -> None:
+        """Take whether there is room for new recordings: without it they get 503, and running ones go on."""
+        del now
+        if full != self._storage_full:
+            self._storage_full = full
+            severity = Severity.ERROR if full else Severity.INFO
+            detail = "no new recordings: the reserve of the disk is reached" if full else "there is room again"
+            self._diagnose("storage-full" if full else "storage-free", severity, None, detail)
+
     def rendered(self, session: SessionId, *, now: float) -> None:
         """Take the success of a `RenderRecording`."""
         recording = self._sessions.get(session)

@@ -5,7 +5,8 @@ Each file appears whole by rename, `recording.json` last: who sees its status ch
 
 import os
 from collections.abc import Iterable, Iterator
-from errno import EEXIST
+from contextlib import contextmanager
+from errno import EEXIST, EWOULDBLOCK
 from filecmp import cmp
 from pathlib import Path
 from typing import Self
@@ -21,13 +22,27 @@ from siprec_core.recording.render import (
     render,
 )
 from siprec_sync.files import FileTree, write_all
+from siprec_sync.ownership import lock_file
 
 _CHUNK_SIZE = 1024 * 1024
 
 
 def render_recording(folder: Path, *, limits: Limits | None = None) -> None:
-    """Make the final files beside the journal of a recording. Raises OSError."""
-    render_capture(folder / JOURNAL_NAME, folder, limits=limits, journal_name=JOURNAL_NAME)
+    """Make the final files beside the journal of a recording, once nobody else does. Raises OSError."""
+    with journal_held(folder / JOURNAL_NAME, wait=True):
+        render_capture(folder / JOURNAL_NAME, folder, limits=limits, journal_name=JOURNAL_NAME)
+
+
+@contextmanager
+def journal_held(journal: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of a journal during the block.
+
+    Raises OSError; BlockingIOError when it is not to be had and we do not `wait`: it is being written or rendered.
+    """
+    with journal.open("rb", buffering=0) as file:
+        if not lock_file(file.fileno(), wait=wait):
+            raise BlockingIOError(EWOULDBLOCK, "the recording is still running", str(journal))
+        yield
 
 
 def render_capture(

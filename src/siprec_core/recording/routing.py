@@ -98,6 +98,7 @@ class SessionRouter(WireDoors):
         self._drained = False
         self._draining = False
         self._storage_rests_until = float("-inf")
+        self._storage_full = False
 
     # endpoint
 
@@ -279,7 +280,8 @@ class SessionRouter(WireDoors):
     def _admit(self, now: float) -> Refusal | None:
         """Tell what a new call would get now; OPTIONS agrees with it (RFC 3261 11.2)."""
         retry = (("Retry-After", str(self.config.retry_seconds)),)
-        if self._drain_at is not None or now < self._storage_rests_until or not self._resources.ports:
+        rests = self._storage_full or now < self._storage_rests_until
+        if self._drain_at is not None or rests or not self._resources.ports:
             return Refusal(503, headers=retry)
         most = self.config.max_sessions
         occupied = sum(session.state is not SessionState.RENDERING for session in self._sessions.values())

@@ -47,6 +47,9 @@ __all__ = [
     "recording_directory",
 ]
 
+_FULL = ("space", "quota", "too large")
+"""Words of the systems' errors for a disk that is full: ENOSPC, EDQUOT, EFBIG."""
+
 
 _FAREWELL_SECONDS = 2.0
 """How long a journal stays open for the answer to our BYE."""
@@ -185,7 +188,7 @@ class RecordingSession(SessionExchanges):
         if self._storage_failed:
             return
         self._storage_failed = True
-        code = "storage-full" if "space" in error.lower() else "storage-failed"
+        code = "storage-full" if any(word in error.lower() for word in _FULL) else "storage-failed"
         where = "journal.pcapng" if sink == self._journal.sink else "recording.json"
         self._note_finding(finding(code, where, error), now)
 
