@@ -16,10 +16,12 @@ from siprec_core.containers.wav import WavEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.media.drift import fitted, sample_at
 from siprec_core.media.mixer import Track, downmix, interleave, resample
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
 from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.account import LineAccount, RecordingAccount, metadata_file_name
+from siprec_core.recording.extents import LineExtent
 from siprec_core.recording.placing import LinePlacer, Run
 from siprec_core.recording.replay import LineMedia, MetadataBody, Replay
 from siprec_core.recording.report import FileEntry, RecordingReport, StreamReport
@@ -86,20 +88,6 @@ def render(
     return _Renderer(survey, limits).render(chunks(), journal)
 
 
-class _Extent:
-    """Where the audio of one line lies."""
-
-    __slots__ = ("end", "rate", "start")
-
-    def __init__(self, run: Run) -> None:
-        self.start, self.end, self.rate = run.start, run.end, run.decoder.sample_rate
-
-    def add(self, run: Run) -> None:
-        self.start = min(self.start, run.start)
-        self.end = max(self.end, run.end)
-        self.rate = max(self.rate, run.decoder.sample_rate)
-
-
 class _Reading:
     """One reading of the journal: replays it and places the audio of its lines."""
 
@@ -127,7 +115,7 @@ class _Survey(_Reading):
         super().__init__(limits)
         self.size = 0
         self.digest = sha256()
-        self.extents: dict[int, _Extent] = {}
+        self.extents: dict[int, LineExtent] = {}
 
     def receive(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -140,6 +128,8 @@ class _Survey(_Reading):
         self._drain()
         for line, placer in self.placers.items():
             self._measure(line, placer.finish())
+        for extent in self.extents.values():
+            extent.close()
 
     def _drain(self) -> None:
         while (item := self.replay.poll()) is not None:
@@ -147,11 +137,9 @@ class _Survey(_Reading):
                 self._measure(item.line, self.placer(item.line).place(item))
 
     def _measure(self, line: int, runs: Sequence[Run]) -> None:
-        for run in runs:
-            extent = self.extents.get(line)
-            if extent is None:
-                self.extents[line] = _Extent(run)
-            else:
+        if runs:
+            extent = self.extents.setdefault(line, LineExtent())
+            for run in runs:
                 extent.add(run)
 
 
@@ -176,7 +164,7 @@ class _Renderer(_Reading):
         super().__init__(limits)
         self._files: dict[str, FileEntry] = {}
         self._open: dict[str, _OpenFile] = {}
-        extents = survey.extents
+        extents = self._extents = survey.extents
         self._origin = min((extent.start for extent in extents.values()), default=0)
         self._length = max((extent.end for extent in extents.values()), default=0) - self._origin
         self._mix_rate = max((extent.rate for extent in extents.values()), default=0)
@@ -186,7 +174,7 @@ class _Renderer(_Reading):
         names = file_names([(line.index, line.label) for line in lines])
         self._channels = {line.index: self._channel(line, extents.get(line.index), names[line.index]) for line in lines}
 
-    def _channel(self, line: LineAccount, extent: _Extent | None, name: str) -> _Channel:
+    def _channel(self, line: LineAccount, extent: LineExtent | None, name: str) -> _Channel:
         if extent is None:
             return _Channel(None, self._mix_rate, self._samples(self._mix_rate))
         return _Channel(f"{name}.wav", extent.rate, self._samples(extent.rate))
@@ -225,11 +213,15 @@ class _Renderer(_Reading):
     def _add(self, line: int, runs: Sequence[Run]) -> None:
         for run in runs:
             channel = self._channels[line]
+            start, end = self._extents[line].place(run)
             pcm = downmix(run.decoder.decode(b"".join(run.payloads)), run.decoder.channels)
             rate = run.decoder.sample_rate
             if rate != channel.rate:
                 pcm = resample(pcm, rate, channel.rate, len(pcm) // _SAMPLE_SIZE * channel.rate // rate)
-            channel.track.add(run.ssrc, (run.start - self._origin) * channel.rate // TICKS_PER_SECOND, pcm)
+            first = sample_at(start - self._origin, channel.rate)
+            if end - start != run.end - run.start:
+                pcm = fitted(pcm, sample_at(end - self._origin, channel.rate) - first)
+            channel.track.add(run.ssrc, first, pcm)
 
     # audio files
 
