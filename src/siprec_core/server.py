@@ -192,7 +192,7 @@ class RecordingServer(SessionRouter):
 
     def _set_paused(self, session: SessionId, now: float, *, paused: bool) -> None:
         recording = self._active(session)
-        recording.pause(paused=paused)
+        recording.pause(paused=paused, now=now)
         self._drain_session(recording, now)
 
     def _active(self, session: SessionId) -> RecordingSession:

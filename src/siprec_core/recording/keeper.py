@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from siprec_core.findings import Finding
 from siprec_core.machine import Puts
 from siprec_core.recording.commands import CloseSink, SinkCommand, WriteSink
-from siprec_core.recording.journal import JournalWriter
+from siprec_core.recording.journal import JournalWriter, NoteFields
 from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SinkId
 
@@ -85,6 +85,11 @@ class JournalKeeper:
         """Keep a finding that no packet shows; one before `open` is in the account alone."""
         if self.sink is not None:
             self._gather(self._writer.finding(found, now=now), now)
+
+    def note(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> None:
+        """Keep an entry of the timeline that no packet shows."""
+        if self.sink is not None:
+            self._gather(self._writer.note(kind, fields, now=now, line=line), now)
 
     def finish(
         self, reason: str, *, ended: float, received: Mapping[int, int], rejected: Mapping[int, int], now: float

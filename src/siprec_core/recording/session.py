@@ -12,6 +12,7 @@ from siprec_core.findings import finding
 from siprec_core.machine import earliest
 from siprec_core.media.outputs import MediaOutput, SourceFinding, SourceLocked
 from siprec_core.recording.account import RecordingAccount
+from siprec_core.recording.capture import CaptureGate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished, SourceFound
 from siprec_core.recording.exchanges import (
@@ -19,6 +20,7 @@ from siprec_core.recording.exchanges import (
     UNANSWERED_STATES,
     Answer,
     Ask,
+    Exchange,
     HangUp,
     Invitation,
     Refuse,
@@ -31,6 +33,7 @@ from siprec_core.recording.exchanges import (
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
+from siprec_core.sdp.model import SessionDescription
 from siprec_core.sip.info import InfoDigit
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId
 
@@ -76,6 +79,7 @@ class RecordingSession(SessionExchanges):
         self._ended = now
         self._end_reason = ""
         self._storage_failed = False
+        self._capture = CaptureGate()
         self._farewell_until: float | None = None
 
     # machine
@@ -163,6 +167,8 @@ class RecordingSession(SessionExchanges):
         if line is None or self._journal.sink is None:
             return
         self._last_heard = now
+        self._follow_pause(now)
+        batch = self._capture.admit(line.index, batch, component)
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
             datagram = (held.data, held.source, held.arrival)
@@ -175,6 +181,29 @@ class RecordingSession(SessionExchanges):
             self._tell(line.index, output, now)
         if self._journal.size > self._config.limits.journal_size and self.state is SessionState.ACTIVE:
             self._end_by_limit("max-size", now)
+
+    def pause(self, *, paused: bool, now: float | None = None) -> None:
+        """Hold every line, or go on; capture stops with the wish for it, `now`. As `SessionExchanges.pause`."""
+        super().pause(paused=paused)
+        if now is not None:
+            self._follow_pause(now)
+
+    def _follow_pause(self, now: float) -> None:
+        """Stop capture while we want no media, and tell so in the timeline."""
+        if self.paused is self._capture.paused:
+            return
+        self._capture.pause(paused=self.paused, now=now)
+        kind, fields = ("paused" if self.paused else "resumed"), {"by": "server"}
+        self.account.noted(kind, fields, now=now)
+        self._journal.note(kind, fields, now=now)
+
+    def _complete_exchange(self, exchange: Exchange, now: float) -> None:
+        super()._complete_exchange(exchange, now)
+        self._capture.follow(self.account.lines.values(), now=now)
+
+    def _conclude_offer(self, ours: SessionDescription, theirs: SessionDescription, now: float) -> None:
+        super()._conclude_offer(ours, theirs, now)
+        self._capture.follow(self.account.lines.values(), now=now)
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the driver's word that the sockets are closed and drained."""
