@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from siprec_core.limits import Limits
+from siprec_core.recording.mixing import Mix
 from siprec_core.recording.render import (
     JOURNAL_NAME,
     REPORT_NAME,
@@ -46,12 +47,19 @@ def journal_held(journal: Path, *, wait: bool) -> Iterator[None]:
 
 
 def render_capture(
-    capture: Path, folder: Path, *, limits: Limits | None = None, journal_name: str | None = None
+    capture: Path,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    journal_name: str | None = None,
+    mix: Mix = Mix.CHANNELS,
+    cut_gaps: bool = False,
 ) -> tuple[str, ...]:
     """Make the files of the recording that a journal, or anyone's pcap or pcapng, holds; give their names in order.
 
     `journal_name` is the name under which `recording.json` lists the capture, which is copied there when it lies
-    elsewhere; None leaves it out. Raises OSError; then no file is left half written, and `recording.json` is as it was.
+    elsewhere; None leaves it out. `mix` and `cut_gaps` are those of `siprec_core.recording.render.render`. Raises
+    OSError; then no file is left half written, and `recording.json` is as it was.
     FileExistsError: another recording's journal is in the folder.
     """
 
@@ -63,7 +71,7 @@ def render_capture(
     if journal_name is not None:
         _keep_journal(capture, folder, journal_name, chunks())
     with RenderedFiles(folder) as files:
-        for item in render(chunks, limits=limits, journal_name=journal_name):
+        for item in render(chunks, limits=limits, journal_name=journal_name, mix=mix, cut_gaps=cut_gaps):
             files.receive(item)
         return files.names
 

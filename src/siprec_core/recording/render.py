@@ -8,6 +8,7 @@ goes in: the same journal gives the same bytes.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -17,11 +18,12 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.media.drift import fitted, sample_at
-from siprec_core.media.mixer import Track, downmix, interleave, resample
+from siprec_core.media.mixer import Track, downmix, interleave, resample, saturating_sum
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
 from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.account import LineAccount, RecordingAccount, metadata_file_name
-from siprec_core.recording.extents import LineExtent
+from siprec_core.recording.extents import Cuts, LineExtent
+from siprec_core.recording.mixing import Mix, groups_of
 from siprec_core.recording.placing import LinePlacer, Run
 from siprec_core.recording.replay import LineMedia, MetadataBody, Replay
 from siprec_core.recording.report import FileEntry, RecordingReport, StreamReport
@@ -72,12 +74,18 @@ RenderItem: TypeAlias = FileStart | FileData | FileEnd
 
 
 def render(
-    chunks: Chunks, *, limits: Limits | None = None, journal_name: str | None = JOURNAL_NAME
+    chunks: Chunks,
+    *,
+    limits: Limits | None = None,
+    journal_name: str | None = JOURNAL_NAME,
+    mix: Mix = Mix.CHANNELS,
+    cut_gaps: bool = False,
 ) -> Iterator[RenderItem]:
     """Give the files of the recording that a capture holds, `recording.json` last.
 
-    `journal_name` is the name by which `recording.json` lists the capture itself, whose octets are not given again;
-    None leaves it out. Never raises for what the capture holds; what `chunks` raises goes through.
+    `mix` says what `mix.wav` is; `cut_gaps` leaves out silence of all lines of a second and more, which otherwise keeps
+    its time. `journal_name` is the name by which `recording.json` lists the capture itself, whose octets are not given
+    again; None leaves it out. Never raises for what the capture holds; what `chunks` raises goes through.
     """
     limits = limits or Limits()
     survey = _Survey(limits)
@@ -85,7 +93,7 @@ def render(
         survey.receive(chunk)
     survey.finish()
     journal = None if journal_name is None else FileEntry(journal_name, survey.size, survey.digest.hexdigest())
-    return _Renderer(survey, limits).render(chunks(), journal)
+    return _Renderer(survey, limits, mix, cut_gaps=cut_gaps).render(chunks(), journal)
 
 
 class _Reading:
@@ -160,18 +168,20 @@ class _Channel:
 class _Renderer(_Reading):
     """The second reading."""
 
-    def __init__(self, survey: _Survey, limits: Limits) -> None:
+    def __init__(self, survey: _Survey, limits: Limits, mix: Mix, *, cut_gaps: bool) -> None:
         super().__init__(limits)
         self._files: dict[str, FileEntry] = {}
         self._open: dict[str, _OpenFile] = {}
         extents = self._extents = survey.extents
         self._origin = min((extent.start for extent in extents.values()), default=0)
-        self._length = max((extent.end for extent in extents.values()), default=0) - self._origin
+        self._cuts = Cuts(span for extent in extents.values() for span in (extent.spans() if cut_gaps else ()))
+        self._length = self._cuts.place(max((extent.end for extent in extents.values()), default=0)) - self._origin
         self._mix_rate = max((extent.rate for extent in extents.values()), default=0)
         self._second = 0
         account = survey.replay.account
         lines = [] if account is None else [account.lines[index] for index in sorted(account.lines)]
         names = file_names([(line.index, line.label) for line in lines])
+        self._groups = groups_of(mix, account)
         self._channels = {line.index: self._channel(line, extents.get(line.index), names[line.index]) for line in lines}
 
     def _channel(self, line: LineAccount, extent: LineExtent | None, name: str) -> _Channel:
@@ -204,7 +214,7 @@ class _Renderer(_Reading):
         while (item := self.replay.poll()) is not None:
             if isinstance(item, LineMedia):
                 self._add(item.line, self.placer(item.line).place(item))
-                final = (self.clock.horizon - self._origin) // TICKS_PER_SECOND
+                final = (self._cuts.place(self.clock.horizon) - self._origin) // TICKS_PER_SECOND
                 if final >= self._second + _WINDOW_SECONDS:
                     yield from self._write_audio(final)
             elif isinstance(item, MetadataBody):
@@ -213,7 +223,7 @@ class _Renderer(_Reading):
     def _add(self, line: int, runs: Sequence[Run]) -> None:
         for run in runs:
             channel = self._channels[line]
-            start, end = self._extents[line].place(run)
+            start, end = map(self._cuts.place, self._extents[line].place(run))
             pcm = downmix(run.decoder.decode(b"".join(run.payloads)), run.decoder.channels)
             rate = run.decoder.sample_rate
             if rate != channel.rate:
@@ -230,7 +240,7 @@ class _Renderer(_Reading):
             for channel in self._channels.values():
                 if channel.name is not None:
                     yield from self._start_wav(channel.name, channel.rate, 1)
-            yield from self._start_wav(MIX_NAME, self._mix_rate, len(self._channels))
+            yield from self._start_wav(MIX_NAME, self._mix_rate, len(self._groups))
 
     def _start_wav(self, name: str, rate: int, channels: int) -> Iterator[RenderItem]:
         encoder = WavEncoder(rate, channels)
@@ -261,13 +271,14 @@ class _Renderer(_Reading):
         size = min(self._second * self._mix_rate, total) - min(first * self._mix_rate, total)
         if size <= 0:
             return
-        mixed = []
-        for channel in self._channels.values():
+        mixed: dict[int, bytes] = {}
+        for line, channel in self._channels.items():
             pcm = channel.track.take(min(self._second * channel.rate, channel.samples))
             if channel.name is not None:
                 yield self._append(channel.name, pcm)
-            mixed.append(resample(pcm, channel.rate, self._mix_rate, size))
-        yield self._append(MIX_NAME, interleave(mixed))
+            mixed[line] = resample(pcm, channel.rate, self._mix_rate, size)
+        sums = (reduce(saturating_sum, (mixed[line] for line in group), bytes(2 * size)) for group in self._groups)
+        yield self._append(MIX_NAME, interleave(list(sums)))
 
     # what is told
 

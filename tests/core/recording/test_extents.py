@@ -1,8 +1,11 @@
 """Where the audio of a line lies."""
 
+import pytest
+
 from siprec_core.codecs.registry import decoder_for
 from siprec_core.media.timeline import TICKS_PER_SECOND
-from siprec_core.recording.extents import LineExtent
+from siprec_core.recording import extents
+from siprec_core.recording.extents import Cuts, LineExtent
 from siprec_core.recording.placing import Run
 
 SECOND = TICKS_PER_SECOND
@@ -50,3 +53,26 @@ def test_nothing_came() -> None:
     extent = LineExtent()
     extent.close()
     assert (extent.start, extent.end, extent.rate) == (0, 0, 0)
+
+
+def test_gaps_that_all_share_are_cut_out() -> None:
+    cuts = Cuts([(0, 2 * SECOND), (10 * SECOND, 11 * SECOND), (1 * SECOND, 3 * SECOND), (11 * SECOND + 7, 12 * SECOND)])
+    assert [cuts.place(tick * SECOND) for tick in (0, 2, 3, 10, 12)] == [each * SECOND for each in (0, 2, 3, 3, 5)]
+    assert Cuts([]).place(5) == 5
+
+
+def test_spans_join_what_is_less_than_a_second_apart() -> None:
+    extent = LineExtent()
+    for start in (0, SECOND, 2 * SECOND + SECOND // 2, 9 * SECOND):
+        extent.add(run(start))
+    extent.close()
+    assert extent.spans() == [(0, 7 * SECOND // 2), (9 * SECOND, 10 * SECOND)]
+
+
+def test_spans_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extents, "_SPANS", 3)
+    extent = LineExtent()
+    for second in (0, 10, 20, 30, 5):
+        extent.add(run(second * SECOND))
+    extent.close()
+    assert extent.spans() == [(0, SECOND), (10 * SECOND, 11 * SECOND), (5 * SECOND, 31 * SECOND)]
