@@ -30,6 +30,7 @@ from siprec_core.recording.exchanges import (
     Signal,
     recording_directory,
 )
+from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
@@ -251,6 +252,13 @@ class RecordingSession(SessionExchanges):
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
             self._outbox.put(SourceFound(session=self.id, label=label, source=output.source, ssrc=output.ssrc))
+            fields: NoteFields = {
+                "source": [output.source.host, output.source.port],
+                "ssrc": output.ssrc,
+                "announced": output.announced,
+            }
+            self.account.noted("source-locked", fields, now=output.at, line=line)
+            self._journal.note("source-locked", fields, now=output.at, line=line)
         elif isinstance(output, SourceFinding):
             self._found((output.finding,))
             if not output.replayable:

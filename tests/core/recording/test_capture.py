@@ -110,3 +110,19 @@ def test_a_refused_pause_lets_capture_go_on() -> None:
     entries = json.loads(bench.session.account.report("active").to_bytes())["timeline"]
     assert [entry["event"] for entry in entries if "by" in entry] == ["paused", "resumed"]
     assert bench.session.account.lines[0].receiver.statistics().packets_received == 2
+
+
+def test_whom_a_line_listens_to_stands_in_the_journal() -> None:
+    bench = Bench().active()
+    bench.session.receive_media(MediaId(1), batch(1.0, 1.02), component=Component.RTP, now=1.1)
+    bench.session.handle_timeout(now=9.0)
+    bench.drain()
+    journal = b"".join(each.data for each in bench.of(WriteSink))
+    told = b'{"siprec": "source-locked", "line": 0, "source": ["192.0.2.10", 40000], "ssrc": 7, "announced": false}'
+    assert journal.count(told) == 1
+    (entry,) = [
+        entry
+        for entry in json.loads(bench.session.account.report("active").to_bytes())["timeline"]
+        if entry["event"] == "source-locked"
+    ]
+    assert (entry["source"], entry["ssrc"]) == (["192.0.2.10", 40_000], 7)
