@@ -16,8 +16,8 @@ from tests.tree import PACKAGES, SRC, modules
 FRONTEND = frozenset({
     "serve", "Server", "Session", "EventStream", "connect", "listen", "Call", "CallRefusedError", "ChangeRefusedError",
     "AudioFrame", "AudioStream",
-    "DirectorySinks", "Durability", "SinkSettings", "MemorySinks", "Sinks", "render_recording", "render_capture",
-    "Bind", "TlsFiles", "DriverSettings", "DriverFailedError", "SlowReaderError",
+    "DirectorySinks", "DiskReserve", "Durability", "SinkSettings", "MemorySinks", "Sinks",
+    "render_recording", "render_capture", "Bind", "TlsFiles", "DriverSettings", "DriverFailedError", "SlowReaderError",
 })
 """Both frontends have the same names (those that wait, each its own object)."""
 EXPORTS: dict[str, frozenset[str]] = {

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "inspect": "decode a SIP message, multipart body, SDP, metadata, pcap or pcapng",
     "validate": "print what is wrong with such files, with line and column",
     "render": "make WAV files and recording.json from a journal or any capture",
+    "recover": "finish recordings that a crash left behind",
     "verify": "check the SHA-256 of every file of recordings",
 }
 """Sub-commands in the order of `--help`, with one line each."""

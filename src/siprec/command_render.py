@@ -11,6 +11,7 @@ from siprec_core.containers.capture import Statistics
 from siprec_core.containers.datagrams import DatagramReader
 from siprec_core.findings import Finding, Severity
 from siprec_core.recording.journal import NOTE_KEY, read_note
+from siprec_core.recording.mixing import Mix
 from siprec_core.recording.render import JOURNAL_NAME, REPORT_NAME
 from siprec_sync.rendering import render_capture
 
@@ -19,6 +20,7 @@ _HEAD_SIZE = 64 * 1024
 _EXAMPLES = """examples:
   siprec render recordings/2024/01/15/0123/journal.pcapng
   siprec render capture.pcap -o files
+  siprec render capture.pcap -o files --mix stereo
 """
 
 
@@ -30,6 +32,22 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EXAMPLES
     parser.add_argument("journal", metavar="JOURNAL", type=Path, help="journal.pcapng of a recording, or a capture")
+    parser.add_argument(
+        "--gaps",
+        metavar="NAME",
+        choices=("pad", "cut"),
+        default="pad",
+        help="what becomes of silence of all lines, loss and holds: pad (it keeps its time, default) or cut (what is "
+        "a second or longer is left out)",
+    )
+    parser.add_argument(
+        "--mix",
+        metavar="NAME",
+        choices=[each.value for each in Mix],
+        default=Mix.CHANNELS.value,
+        help="what mix.wav is: channels (one for each line, default), stereo (left who speaks on the first line, right "
+        "everybody else) or mono",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -52,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     journal = is_journal(head)
     folder = arguments.output or _default_folder(capture, journal=journal)
     try:
-        names = render_capture(capture, folder, journal_name=JOURNAL_NAME if journal else None)
+        names = render_capture(capture, folder, journal_name=JOURNAL_NAME if journal else None, mix=Mix(arguments.mix))
     except OSError as error:
         raise unreadable(error.filename or folder, error, Exit.PROBLEMS) from error
     return report_files(folder, names)

@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             metavar=row.metavar,
             type=argument(item or row.kind),
             action="store" if item is None else "append",
-            help=row.meaning,
+            help=row.meaning.replace("%", "%%"),
         )
 
 

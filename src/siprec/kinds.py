@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from siprec.options import port_range, seconds
+from siprec.options import disk_reserve, port_range, seconds
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}\Z", re.ASCII)
@@ -125,6 +125,11 @@ def path() -> Kind:
 def ports() -> Kind:
     """Make the kind of a range of UDP ports."""
     return textual(port_range, lambda value: f"{value[0]}-{value[1]}")
+
+
+def reserve() -> Kind:
+    """Make the kind of what is kept free of a disk: a size or a share."""
+    return textual(disk_reserve, lambda value: str(value.size) if value.fraction == 1 else f"{value.fraction * 100:g}%")
 
 
 def word() -> Kind:

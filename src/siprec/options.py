@@ -5,9 +5,13 @@ import math
 import re
 from typing import Final, Literal, TypeAlias, get_args
 
+from siprec_sync.space import DiskReserve
+
 Worker: TypeAlias = Literal["asyncio", "uvloop", "trio", "sync"]
 """What runs a server or a client: an event loop, or a thread."""
 WORKERS: Final[tuple[Worker, ...]] = get_args(Worker)
+_SIZE = re.compile(r"(\d{1,15})([KMGT]?)\Z")
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _PORTS = re.compile(r"(\d{1,5})-(\d{1,5})\Z")
 
 
@@ -58,3 +62,17 @@ def port_range(text: str) -> tuple[int, int]:
     if low + low % 2 + 1 > high:
         raise argparse.ArgumentTypeError(f"{text!r} has no even port with the one behind it")
     return low, high
+
+
+def disk_reserve(text: str) -> DiskReserve:
+    """Read a size such as `500M` or a share such as `2%`; 0 switches the reserve off."""
+    if text.endswith("%"):
+        try:
+            share = float(text[:-1]) / 100
+        except ValueError:
+            share = math.nan
+        if 0 <= share <= 1:
+            return DiskReserve(size=2**63, fraction=share)
+    elif match := _SIZE.match(text):
+        return DiskReserve(size=int(match[1]) * _UNITS[match[2]], fraction=1.0)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a size such as 500M nor a share such as 2%")

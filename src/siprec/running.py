@@ -28,10 +28,11 @@ from siprec_core.errors import SiprecError
 from siprec_core.recording.events import Event
 from siprec_core.server import RecordingServer
 from siprec_sync.assembly import DriverSettings
-from siprec_sync.directory_sinks import DirectorySinks
+from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.facade import Facade
 from siprec_sync.listeners import Listener
 from siprec_sync.processors import ProcessorHost
+from siprec_sync.space import DiskReserve
 
 _LOGGER = logging.getLogger("siprec.server")
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
@@ -162,7 +163,13 @@ def _watch(server: siprec_sync.Server[RecordingServer], wishes: "queue.SimpleQue
 
 
 def _sinks(plan: ServerPlan) -> DirectorySinks:
-    return DirectorySinks(plan.settings.recordings)
+    settings = plan.settings
+    storage = SinkSettings(
+        durability=Durability(settings.durability),
+        reserve=settings.disk_reserve or DiskReserve(),
+        render_workers=settings.render_workers,
+    )
+    return DirectorySinks(settings.recordings, settings=storage)
 
 
 def _driver_settings(service: Service) -> DriverSettings:

@@ -17,8 +17,10 @@ from siprec.options import WORKERS, Worker
 from siprec_core.limits import Limits
 from siprec_core.recording.admission import UNDECIDED, WHEN_FULL
 from siprec_core.recording.policy import ServerConfig
+from siprec_sync.directory_sinks import Durability
 from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.policy_hook import DECISION_SECONDS
+from siprec_sync.space import DiskReserve
 
 _MARK: Final = "siprec.setting"
 _LIMITS: Final = "limits"
@@ -137,6 +139,32 @@ class ServeSettings:
         "where recordings go (default ./recordings)",
         flags=("--recordings",),
         metavar="DIR",
+    )
+    durability: str = _row(
+        "recordings.durability",
+        kinds.choice(*(each.value for each in Durability)),
+        Durability.INTERVAL.value,
+        "when journals are brought to the disk: none (as the system likes), interval (every second, default) or always "
+        "(after each write)",
+        flags=("--durability",),
+        metavar="NAME",
+    )
+    disk_reserve: DiskReserve | None = _row(
+        "recordings.disk_reserve",
+        kinds.reserve(),
+        None,
+        "take no new calls with less free disk: a size such as 500M or a share such as 2% (default: the smaller of 1G "
+        "and 2%; 0: none)",
+        flags=("--disk-reserve",),
+        metavar="SIZE",
+    )
+    render_workers: int = _row(
+        "recordings.render_workers",
+        kinds.whole(1, 64),
+        1,
+        "processes that make the files of ended calls (default 1)",
+        flags=("--render-workers",),
+        metavar="N",
     )
     metadata_filter: Path | None = _row(
         "recordings.metadata_filter",

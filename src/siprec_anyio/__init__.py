@@ -12,6 +12,7 @@ from siprec_sync.listeners import Bind
 from siprec_sync.pump import DriverFailedError
 from siprec_sync.rendering import render_capture, render_recording
 from siprec_sync.sinks import MemorySinks, Sinks
+from siprec_sync.space import DiskReserve
 from siprec_sync.tls import TlsFiles
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ChangeRefusedError",
     "connect",
     "DirectorySinks",
+    "DiskReserve",
     "DriverFailedError",
     "DriverSettings",
     "Durability",

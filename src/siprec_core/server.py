@@ -99,6 +99,15 @@ class RecordingServer(SessionRouter):
             session.sink_failed(sink, error, now=now)
             self._drain_session(session, now)
 
+    def storage_changed(self, *, full: bool, now: float) -> None:
+        """Take whether there is room for new recordings: without it they get 503, and running ones go on."""
+        del now
+        if full != self._storage_full:
+            self._storage_full = full
+            severity = Severity.ERROR if full else Severity.INFO
+            detail = "no new recordings: the reserve of the disk is reached" if full else "there is room again"
+            self._diagnose("storage-full" if full else "storage-free", severity, None, detail)
+
     def rendered(self, session: SessionId, *, now: float) -> None:
         """Take the success of a `RenderRecording`."""
         recording = self._sessions.get(session)
@@ -189,7 +198,7 @@ class RecordingServer(SessionRouter):
 
     def _set_paused(self, session: SessionId, now: float, *, paused: bool) -> None:
         recording = self._active(session)
-        recording.pause(paused=paused)
+        recording.pause(paused=paused, now=now)
         self._drain_session(recording, now)
 
     def _active(self, session: SessionId) -> RecordingSession:

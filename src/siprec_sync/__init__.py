@@ -11,6 +11,7 @@ from siprec_sync.pump import DriverFailedError
 from siprec_sync.rendering import render_capture, render_recording
 from siprec_sync.server import AudioStream, Server, Session, serve
 from siprec_sync.sinks import MemorySinks, Sinks
+from siprec_sync.space import DiskReserve
 from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import EventStream
 
@@ -23,6 +24,7 @@ __all__ = [
     "ChangeRefusedError",
     "connect",
     "DirectorySinks",
+    "DiskReserve",
     "DriverFailedError",
     "DriverSettings",
     "Durability",

@@ -1,8 +1,12 @@
 """Sinks that keep recordings as files below one directory.
 
 One thread writes, fed by a queue that never blocks the driver: when the disk is slower than the calls for so long that
-the queue is full, the sink fails with a reason instead. A second thread renders, so that a long rendering delays no
-journal.
+the queue is full, audio is given up and said to be. Other processes render, so that a long rendering delays no journal
+and no call.
+
+One program has a root at a time. What its last run left unfinished, by a crash or because it was told to stop at once,
+is finished beside service. A journal that cannot be written waits and goes on when the disk has room; below a reserve
+new recordings are refused.
 
 What a crash can cost: with durability `interval` what was written in the last second or so (a crash of this process
 alone: the last quarter of a second), with `always` only what is still queued, with `none` what the system had not
@@ -17,10 +21,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.commands import (
@@ -31,17 +35,24 @@ from siprec_core.recording.commands import (
     SinkKind,
     WriteSink,
 )
+from siprec_core.recording.journal import without_media
 from siprec_core.types import SinkId
 from siprec_sync.files import FileTree, write_all
+from siprec_sync.journal_file import JournalFile
 from siprec_sync.listeners import reason_of
+from siprec_sync.ownership import RootLock
+from siprec_sync.recovery import remove_leftovers
+from siprec_sync.render_pool import Render, RenderPool
 from siprec_sync.rendering import render_recording
-from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport
+from siprec_sync.sinks import SinkFailed, SinkReport, StorageChanged
+from siprec_sync.space import DiskReserve
+
+__all__ = ["DirectorySinks", "Durability", "Render", "SinkSettings"]
 
 _LOGGER = logging.getLogger("siprec.sinks")
 
-Render: TypeAlias = Callable[[Path], None]
-"""Makes the final files in the folder of a recording."""
-
+_SPACE_SECONDS = 1.0
+"""Time between looks at the room that is left."""
 _FEW_FILES = 8
 """Up to so many files are synchronised one by one, more by one call for the whole file system."""
 
@@ -68,18 +79,25 @@ class SinkSettings:
     """How long writes are gathered, so that a journal costs a few system calls a second and not one per tick."""
     queue_size: int = 256 * 1024 * 1024
     """Octets that may wait for the disk; a thousand calls fill it in some 15 seconds."""
+    reserve: DiskReserve = field(default_factory=DiskReserve)
+    """Room below which no new recordings are taken."""
+    render_workers: int = 1
+    """Processes that make final files at a time; 0 makes them in a thread of this one."""
+    recover: bool = True
+    """Finish what an earlier run left behind."""
 
 
-class _File:
-    """One open file."""
+class _Document:
+    """One open document."""
 
-    __slots__ = ("descriptor", "kind", "name", "temporary")
+    __slots__ = ("descriptor", "name", "temporary")
 
-    def __init__(self, kind: SinkKind, name: str, descriptor: int, temporary: str) -> None:
-        self.kind = kind
+    def __init__(self, tree: FileTree, name: str) -> None:
         self.name = name
-        self.descriptor = descriptor
-        self.temporary = temporary
+        self.descriptor, self.temporary = tree.begin_document(name)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 class DirectorySinks:
@@ -95,10 +113,14 @@ class DirectorySinks:
         self.root = Path(root)
         self._settings = settings or SinkSettings()
         self._tree = FileTree(self.root)
-        self._files: dict[SinkId, _File] = {}
+        self._lock = RootLock(self.root)
+        self._full = False
+        self._space_at = float("-inf")
+        self._files: dict[SinkId, JournalFile | _Document] = {}
+        self._running: set[str] = set()
         self._unsynchronised: set[SinkId] = set()
         self._synchronised_at = time.monotonic()
-        self._failed: set[SinkId] = set()
+        self._slow: set[SinkId] = set()
         self._condition = threading.Condition()
         self._queue: list[SinkCommand] = []
         self._queued_size = 0
@@ -106,7 +128,8 @@ class DirectorySinks:
         self._closing = False
         self._reports: deque[SinkReport] = deque()
         self._wake: Callable[[], None] | None = None
-        self._renderer = _Renderer(self.root, render, self._report)
+        self._recover = self._settings.recover and render is render_recording
+        self._pool = RenderPool(self.root, render, self._rendered, workers=self._settings.render_workers)
         self._writer = threading.Thread(target=self._run, name="siprec-sinks", daemon=True)
 
     @property
@@ -115,29 +138,42 @@ class DirectorySinks:
         return self._queued_size
 
     def start(self, wake: Callable[[], None]) -> None:
-        """Start the threads. Raises ConfigurationError when the directory cannot be made or written."""
+        """Start the threads.
+
+        Raises ConfigurationError when the directory cannot be made or written, or another server has it.
+        """
         self._wake = wake
         try:
             self._tree.write_document(".writable", b"", durable=False)
             (self.root / ".writable").unlink(missing_ok=True)
+            if not self._lock.take():
+                raise ConfigurationError(f"another server keeps its recordings in {self.root}")
+            remove_leftovers(self.root)
         except OSError as error:
             raise ConfigurationError(f"cannot keep recordings in {self.root}: {reason_of(error)}") from error
         self._writer.start()
-        self._renderer.start()
+        self._pool.start()
+        if self._recover:
+            self._pool.recover(self._is_running)
 
     def perform(self, command: SinkCommand) -> None:
-        """Queue one command; a write that finds the queue full makes its sink fail."""
+        """Queue one command; a journal whose write finds the queue full goes on without audio."""
         with self._condition:
+            if isinstance(command, OpenSink) and command.kind is SinkKind.JOURNAL:
+                self._running.add(command.name.rpartition("/")[0])
             if not isinstance(command, WriteSink):
                 self._urgent = True
-            elif command.sink in self._failed:
-                return
             elif self._queued_size + len(command.data) <= self._settings.queue_size:
                 self._queued_size += len(command.data)
             else:
-                self._failed.add(command.sink)
-                self._report(SinkFailed(sink=command.sink, error="the disk does not keep up"))
-                command = CloseSink(sink=command.sink)
+                if command.sink not in self._slow:
+                    self._slow.add(command.sink)
+                    self._report(SinkFailed(sink=command.sink, error="the disk does not keep up"))
+                data = without_media(command.data)
+                if not data or self._queued_size + len(data) > 2 * self._settings.queue_size:
+                    return
+                self._queued_size += len(data)
+                command = WriteSink(sink=command.sink, data=data)
             self._queue.append(command)
             if self._urgent or len(self._queue) == 1:
                 self._condition.notify()
@@ -156,7 +192,8 @@ class DirectorySinks:
             self._condition.notify()
         if self._writer.is_alive():
             self._writer.join()
-        self._renderer.close()
+        self._pool.close()
+        self._lock.release()
 
     # the writer's thread
 
@@ -164,7 +201,8 @@ class DirectorySinks:
         while True:
             commands, closing = self._next_commands()
             self._perform_all(commands)
-            if self._settings.durability is Durability.INTERVAL and time.monotonic() >= self._synchronise_due():
+            self._watch_space()
+            if time.monotonic() >= self._synchronise_due():
                 self._synchronise()
             if closing and not commands:
                 break
@@ -174,8 +212,8 @@ class DirectorySinks:
     def _next_commands(self) -> tuple[list[SinkCommand], bool]:
         with self._condition:
             while not self._queue and not self._closing:
-                rest = self._synchronise_due() - time.monotonic() if self._unsynchronised else None
-                if rest is not None and rest <= 0:
+                rest = self._next_due() - time.monotonic()
+                if rest <= 0:
                     break
                 self._condition.wait(rest)
             if self._queue and not self._urgent and not self._closing:
@@ -200,25 +238,26 @@ class DirectorySinks:
                     self._write(command.sink, gathered.pop(command.sink, []))
                     self._finish(command.sink, complete=True)
                 case RenderRecording():
-                    self._renderer.add(command)
+                    self._pool.add(command)
                 case _:
                     assert_never(command)
         for sink, pieces in gathered.items():
             self._write(sink, pieces)
 
     def _open(self, command: OpenSink) -> None:
+        file: JournalFile | _Document
         try:
             match command.kind:
                 case SinkKind.JOURNAL:
-                    descriptor, temporary = self._tree.create_journal(command.name), ""
+                    file = JournalFile(self._tree, command.name)
                 case SinkKind.DOCUMENT:
-                    descriptor, temporary = self._tree.begin_document(command.name)
+                    file = _Document(self._tree, command.name)
                 case _:
                     assert_never(command.kind)
         except OSError as error:
             self._fail(command.sink, error)
             return
-        self._files[command.sink] = _File(command.kind, command.name, descriptor, temporary)
+        self._files[command.sink] = file
         self._unsynchronised.add(command.sink)
 
     def _write(self, sink: SinkId, pieces: list[bytes], offset: int | None = None) -> None:
@@ -227,61 +266,103 @@ class DirectorySinks:
         with self._condition:
             self._queued_size -= sum(map(len, pieces))
         file = self._files.get(sink)
-        if file is None:
-            return
+        if isinstance(file, JournalFile):
+            self._append(sink, file, b"".join(pieces), offset)
+        elif file is not None and sink not in self._slow:
+            try:
+                write_all(file.descriptor, b"".join(pieces), offset)
+            except OSError as error:
+                self._fail(sink, error)
+            else:
+                self._written(sink, file)
+
+    def _append(self, sink: SinkId, file: JournalFile, data: bytes, offset: int | None) -> None:
+        failed_before = file.failing
         try:
-            if offset is not None and file.kind is SinkKind.JOURNAL:
+            if offset is not None:
                 raise OSError("a journal is only appended to")
-            write_all(file.descriptor, b"".join(pieces), offset)
-            if self._settings.durability is Durability.ALWAYS:
-                _synchronise_data(file.descriptor)
+            file.append(data, now=time.monotonic())
         except OSError as error:
-            self._fail(sink, error)
+            if not failed_before:
+                self._report(SinkFailed(sink=sink, error=reason_of(error)))
         else:
-            self._unsynchronised.add(sink)
+            if not file.failing:
+                self._written(sink, file)
+
+    def _written(self, sink: SinkId, file: JournalFile | _Document) -> None:
+        self._unsynchronised.add(sink)
+        if self._settings.durability is Durability.ALWAYS:
+            try:
+                _synchronise_data(file.descriptor)
+            except OSError as error:
+                self._report(SinkFailed(sink=sink, error=reason_of(error)))
 
     def _finish(self, sink: SinkId, *, complete: bool) -> None:
         """Close a file, a document into its place if it is complete."""
         file = self._files.get(sink)
         with self._condition:
-            complete = complete and sink not in self._failed
-            self._failed.discard(sink)
+            complete = complete and sink not in self._slow
+            self._slow.discard(sink)
         if file is None:
             return
         durable = self._settings.durability is not Durability.NONE
         try:
+            if isinstance(file, JournalFile):
+                file.restore(self._tree)
+                file.flush(now=time.monotonic())
             if durable:
                 os.fsync(file.descriptor)
             del self._files[sink]
             self._unsynchronised.discard(sink)
-            os.close(file.descriptor)
-            if file.kind is SinkKind.DOCUMENT:
+            file.close()
+            if isinstance(file, _Document):
                 place = self._tree.finish_document if complete else self._tree.discard_document
                 place(file.name, file.temporary)
             if durable:
                 self._tree.synchronise_names()
         except OSError as error:
-            self._fail(sink, error)
+            self._fail(sink, error, silent=isinstance(file, JournalFile) and file.failing)
 
-    def _fail(self, sink: SinkId, error: OSError) -> None:
-        with self._condition:
-            self._failed.add(sink)
+    def _fail(self, sink: SinkId, error: OSError, *, silent: bool = False) -> None:
+        """Give a file up; `silent` when its failure was told already."""
         self._unsynchronised.discard(sink)
         file = self._files.pop(sink, None)
         if file is not None:
             try:
-                os.close(file.descriptor)
-                if file.temporary:
+                file.close()
+                if isinstance(file, _Document):
                     self._tree.discard_document(file.name, file.temporary)
             except OSError:
                 pass  # the first error is the one that tells
-        self._report(SinkFailed(sink=sink, error=reason_of(error)))
+        if not silent:
+            self._report(SinkFailed(sink=sink, error=reason_of(error)))
+
+    def _watch_space(self) -> None:
+        """Tell when the room for recordings reaches its reserve, and when it is there again."""
+        now = time.monotonic()
+        if now < self._space_at:
+            return
+        self._space_at = now + _SPACE_SECONDS
+        try:
+            full = self._settings.reserve.reached(self.root)
+        except OSError:
+            full = True
+        full = full or any(isinstance(file, JournalFile) and file.failing for file in self._files.values())
+        if full != self._full:
+            self._full = full
+            self._report(StorageChanged(full=full))
+
+    def _next_due(self) -> float:
+        return min(self._synchronise_due(), self._space_at)
 
     def _synchronise_due(self) -> float:
+        if self._settings.durability is not Durability.INTERVAL or not self._unsynchronised:
+            return float("inf")
         return self._synchronised_at + self._settings.synchronise_seconds
 
     def _synchronise(self) -> None:
         sinks = [sink for sink in self._unsynchronised if sink in self._files]
+        self._restore(sinks)
         self._unsynchronised.clear()
         self._synchronised_at = time.monotonic()
         if len(sinks) > _FEW_FILES and _synchronise_file_system(self._files[sinks[0]].descriptor):
@@ -291,64 +372,34 @@ class DirectorySinks:
             try:
                 _synchronise_data(self._files[sink].descriptor)
             except OSError as error:
-                self._fail(sink, error)
+                self._report(SinkFailed(sink=sink, error=reason_of(error)))
         try:
             self._tree.synchronise_names()
         except OSError as error:
             _LOGGER.error("synchronising %s failed: %s", self.root, reason_of(error))
 
+    def _restore(self, sinks: list[SinkId]) -> None:
+        """Create journals anew that somebody removed."""
+        for sink in sinks:
+            file = self._files[sink]
+            try:
+                if isinstance(file, JournalFile) and file.restore(self._tree):
+                    _LOGGER.warning("%s was removed while it was written; it is there again", file.name)
+            except OSError as error:
+                _LOGGER.error("%s was removed and cannot be made anew: %s", file.name, reason_of(error))
+
+    def _is_running(self, folder: Path) -> bool:
+        """Tell whether a recording is ours, and not yet finished."""
+        return folder.relative_to(self.root).as_posix() in self._running
+
+    def _rendered(self, command: RenderRecording, report: SinkReport) -> None:
+        self._running.discard(command.directory)
+        self._report(report)
+
     def _report(self, report: SinkReport) -> None:
         self._reports.append(report)
         if self._wake is not None:
             self._wake()
-
-
-class _Renderer:
-    """The thread that makes final files, one recording after the other."""
-
-    def __init__(self, root: Path, render: Render | None, report: Callable[[SinkReport], None]) -> None:
-        self._root = root
-        self._render = render
-        self._report = report
-        self._condition = threading.Condition()
-        self._queue: deque[RenderRecording] = deque()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name="siprec-rendering", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def add(self, command: RenderRecording) -> None:
-        with self._condition:
-            self._queue.append(command)
-            self._condition.notify()
-
-    def close(self) -> None:
-        """Let what has begun end; what waits is left to a later recovery."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._queue or self._closing)
-                if self._closing:
-                    return
-                command = self._queue.popleft()
-            self._report(self._rendered(command))
-
-    def _rendered(self, command: RenderRecording) -> SinkReport:
-        if self._render is None:
-            return Rendered(session=command.session)
-        try:
-            self._render(self._root.joinpath(*command.directory.split("/")))
-        except Exception as error:
-            _LOGGER.exception("rendering %s failed", command.directory)
-            return RenderFailed(session=command.session, error=str(error) or type(error).__name__)
-        return Rendered(session=command.session)
 
 
 def _synchronise_data(descriptor: int) -> None:

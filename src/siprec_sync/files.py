@@ -29,10 +29,8 @@ class FileTree:
         """Directories with new names that may not be on the disk yet."""
 
     def create_journal(self, name: str) -> int:
-        """Create a file for appending that must not exist yet; give its descriptor."""
-        return self._in_folder(
-            name, lambda folder: folder.open(folder.name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND)
-        )
+        """Create a file that must not exist yet; give its descriptor, for writing and reading."""
+        return self._in_folder(name, lambda folder: folder.open(folder.name, os.O_CREAT | os.O_EXCL | os.O_RDWR))
 
     def begin_document(self, name: str) -> tuple[int, str]:
         """Create a file beside `name`; give its descriptor and its temporary name."""

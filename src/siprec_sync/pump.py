@@ -45,7 +45,7 @@ from siprec_sync.listeners import Listener, reason_of
 from siprec_sync.media import MediaSockets
 from siprec_sync.resolver import Resolver
 from siprec_sync.signalling import Ready, Signalling, StreamSettings
-from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport, Sinks
+from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport, Sinks, StorageChanged
 
 _LOGGER = logging.getLogger("siprec.driver")
 
@@ -113,6 +113,9 @@ class FileInputs(Protocol):
 
     def sink_failed(self, sink: SinkId, error: str, *, now: float) -> None:
         """Take the failure of a file."""
+
+    def storage_changed(self, *, full: bool, now: float) -> None:
+        """Take whether there is room for new recordings."""
 
     def rendered(self, session: SessionId, *, now: float) -> None:
         """Take the success of `RenderRecording`."""
@@ -416,6 +419,8 @@ def _tell(inputs: FileInputs, report: SinkReport, now: float) -> None:
     match report:
         case SinkFailed():
             inputs.sink_failed(report.sink, report.error, now=now)
+        case StorageChanged():
+            inputs.storage_changed(full=report.full, now=now)
         case Rendered():
             inputs.rendered(report.session, now=now)
         case RenderFailed():

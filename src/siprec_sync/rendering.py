@@ -5,12 +5,14 @@ Each file appears whole by rename, `recording.json` last: who sees its status ch
 
 import os
 from collections.abc import Iterable, Iterator
-from errno import EEXIST
+from contextlib import contextmanager
+from errno import EEXIST, EWOULDBLOCK
 from filecmp import cmp
 from pathlib import Path
 from typing import Self
 
 from siprec_core.limits import Limits
+from siprec_core.recording.mixing import Mix
 from siprec_core.recording.render import (
     JOURNAL_NAME,
     REPORT_NAME,
@@ -22,22 +24,43 @@ from siprec_core.recording.render import (
 )
 from siprec_sync.codecs import installed_codecs
 from siprec_sync.files import FileTree, write_all
+from siprec_sync.ownership import lock_file
 
 _CHUNK_SIZE = 1024 * 1024
 
 
 def render_recording(folder: Path, *, limits: Limits | None = None) -> None:
-    """Make the final files beside the journal of a recording. Raises OSError."""
-    render_capture(folder / JOURNAL_NAME, folder, limits=limits, journal_name=JOURNAL_NAME)
+    """Make the final files beside the journal of a recording, once nobody else does. Raises OSError."""
+    with journal_held(folder / JOURNAL_NAME, wait=True):
+        render_capture(folder / JOURNAL_NAME, folder, limits=limits, journal_name=JOURNAL_NAME)
+
+
+@contextmanager
+def journal_held(journal: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock of a journal during the block.
+
+    Raises OSError; BlockingIOError when it is not to be had and we do not `wait`: it is being written or rendered.
+    """
+    with journal.open("rb", buffering=0) as file:
+        if not lock_file(file.fileno(), wait=wait):
+            raise BlockingIOError(EWOULDBLOCK, "the recording is still running", str(journal))
+        yield
 
 
 def render_capture(
-    capture: Path, folder: Path, *, limits: Limits | None = None, journal_name: str | None = None
+    capture: Path,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    journal_name: str | None = None,
+    mix: Mix = Mix.CHANNELS,
+    cut_gaps: bool = False,
 ) -> tuple[str, ...]:
     """Make the files of the recording that a journal, or anyone's pcap or pcapng, holds; give their names in order.
 
     `journal_name` is the name under which `recording.json` lists the capture, which is copied there when it lies
-    elsewhere; None leaves it out. Raises OSError; then no file is left half written, and `recording.json` is as it was.
+    elsewhere; None leaves it out. `mix` and `cut_gaps` are those of `siprec_core.recording.render.render`. Raises
+    OSError; then no file is left half written, and `recording.json` is as it was.
     FileExistsError: another recording's journal is in the folder.
     """
 
@@ -49,7 +72,15 @@ def render_capture(
     if journal_name is not None:
         _keep_journal(capture, folder, journal_name, chunks())
     with RenderedFiles(folder) as files:
-        for item in render(chunks, limits=limits, journal_name=journal_name, codecs=installed_codecs()):
+        items = render(
+            chunks,
+            limits=limits,
+            journal_name=journal_name,
+            codecs=installed_codecs(),
+            mix=mix,
+            cut_gaps=cut_gaps,
+        )
+        for item in items:
             files.receive(item)
         return files.names
 

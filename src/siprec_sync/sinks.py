@@ -20,7 +20,7 @@ from siprec_core.types import SessionId, SinkId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkFailed:
-    """A file could not be opened or written; nothing more is written to it."""
+    """A file could not be opened or written. A journal goes on once the disk takes it, anything else is given up."""
 
     sink: SinkId
     error: str
@@ -41,7 +41,14 @@ class RenderFailed:
     error: str
 
 
-SinkReport: TypeAlias = SinkFailed | Rendered | RenderFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageChanged:
+    """The room for recordings has reached its reserve, or is there again."""
+
+    full: bool
+
+
+SinkReport: TypeAlias = SinkFailed | Rendered | RenderFailed | StorageChanged
 
 
 class Sinks(Protocol):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from siprec.options import port_range, positive_number, positive_seconds, seconds
+from siprec.options import disk_reserve, port_range, positive_number, positive_seconds, seconds
 from siprec.ready import ready_file
 from siprec_core.errors import ConfigurationError
+from siprec_sync.space import DiskReserve
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,10 @@ from siprec_core.errors import ConfigurationError
         (port_range, "30000-39999", (30000, 39999)),
         (port_range, "1-65535", (1, 65535)),
         (port_range, "40000-40001", (40000, 40001)),
+        (disk_reserve, "0", DiskReserve(size=0, fraction=1.0)),
+        (disk_reserve, "12", DiskReserve(size=12, fraction=1.0)),
+        (disk_reserve, "500M", DiskReserve(size=500 * 2**20, fraction=1.0)),
+        (disk_reserve, "2.5%", DiskReserve(size=2**63, fraction=0.025)),
     ],
 )
 def test_values(read: Callable[[str], object], text: str, value: object) -> None:
@@ -34,6 +39,7 @@ def test_values(read: Callable[[str], object], text: str, value: object) -> None
         *((positive_number, text) for text in ("0", "-1", "1.5", "", "x", "\u0663", "9" * 30)),
         *((seconds, text) for text in ("-1", "nan", "inf", "x", "")),
         *((positive_seconds, text) for text in ("0", "-1")),
+        *((disk_reserve, text) for text in ("", "x", "-1", "1.5G", "1g", "%", "-1%", "101%", "nan%")),
         *((port_range, text) for text in ("", "5", "0-5", "9-5", "1-70000", "40001-40002", "a-b", "1-2-3")),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from siprec_core.containers.capture import Direction
 from siprec_core.containers.packets import DatagramEncoder, TcpFlowWriter
 from siprec_core.containers.pcapng import PcapngEncoder
+from siprec_core.containers.wav import read_wav
 from siprec_core.types import Address
 from tests.app.programs import Program
 from tests.core.messages import invite
@@ -59,6 +60,14 @@ def test_a_journal_gives_the_same_bytes_again(siprec: Program, recording: Path, 
     beside = copied(recording, tmp_path / "beside")
     assert siprec("render", beside).code == 0
     assert contents(tmp_path / "beside") == made
+
+
+def test_the_mix_and_the_gaps_are_a_choice(siprec: Program, recording: Path, tmp_path: Path) -> None:
+    done = siprec("render", recording / "journal.pcapng", "-o", tmp_path / "mono", "--mix", "mono", "--gaps", "cut")
+    assert (done.code, done.err) == (0, "")
+    wav, mixed = read_wav((tmp_path / "mono" / "mix.wav").read_bytes())
+    assert (wav.channels, len(mixed)) == (1, len(read_wav((recording / "1.wav").read_bytes())[1]))
+    assert (tmp_path / "mono" / "1.wav").read_bytes() == (recording / "1.wav").read_bytes()
 
 
 def test_a_torn_journal_is_rendered_as_far_as_it_goes(siprec: Program, recording: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -137,6 +138,7 @@ def worker(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
+    numbers = count(1)
     with ExitStack() as stack:
 
         def start(
@@ -147,7 +149,8 @@ def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
         ) -> Running:
             chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
             config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
-            sinks = DirectorySinks(tmp_path / "recordings")
+            # One server has a root at a time.
+            sinks = DirectorySinks(tmp_path / f"recordings-{next(numbers)}")
             if worker == "sync":
                 return _start_sync(stack, chosen, config, tls, sinks, policy_hook)
             return _start_anyio(stack, worker, chosen, config, tls, sinks, policy_hook)

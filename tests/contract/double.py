@@ -76,6 +76,9 @@ class CoreDouble:
     def sink_failed(self, sink: SinkId, error: str, *, now: float) -> None:
         self._input("sink_failed", sink=sink, error=error, now=now)
 
+    def storage_changed(self, *, full: bool, now: float) -> None:
+        self._input("storage_changed", full=full, now=now)
+
     def rendered(self, session: SessionId, *, now: float) -> None:
         self._input("rendered", session=session, now=now)
 

@@ -571,6 +571,25 @@ def test_drain_of_an_idle_server_is_done_at_once_and_of_a_deaf_client_in_time() 
     assert len(pair.server.of(ServerDrained)) == 1
 
 
+def test_without_room_new_calls_get_503_and_the_running_one_goes_on() -> None:
+    pair = Pair()
+    establish(pair)
+    for _ in range(2):
+        pair.recorder.storage_changed(full=True, now=pair.now)
+    pair.settle()
+    assert [event.code for event in pair.server.of(Diagnostic)] == ["storage-full"]
+    answer = answer_to(pair, invite(call_id="2"))
+    assert status(answer) == 503
+    assert b"\r\nRetry-After:" in answer
+    assert status(answer_to(pair, request("OPTIONS", call_id="3"))) == 503
+    pair.run(60.0)
+    assert len(pair.recorder.sessions()) == 1
+    pair.recorder.storage_changed(full=False, now=pair.now)
+    pair.settle()
+    assert [event.code for event in pair.server.of(Diagnostic)] == ["storage-full", "storage-free"]
+    assert status(answer_to(pair, invite(call_id="4"))) == 200
+
+
 def test_storage_failure_refuses_new_calls_for_a_while_and_keeps_the_running_one() -> None:
     pair = Pair()
     establish(pair)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.commands import CloseSink, OpenSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.types import SessionId, SinkId
-from siprec_sync import directory_sinks, files
+from siprec_sync import directory_sinks, files, journal_file
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
-from siprec_sync.sinks import MemorySinks, Rendered, RenderFailed, SinkFailed, SinkReport, Sinks
+from siprec_sync.sinks import MemorySinks, Rendered, RenderFailed, SinkFailed, SinkReport, Sinks, StorageChanged
+from siprec_sync.space import DiskReserve
 
 FIRST, SECOND = SinkId(1), SinkId(2)
 SESSION = SessionId("id")
@@ -139,7 +141,7 @@ def test_a_slow_disk_fails_the_sink_and_never_blocks(open_sinks: OpenSinks, monk
         assert go_on.wait(10)
         real(descriptor, data, offset)
 
-    monkeypatch.setattr(directory_sinks, "write_all", slow)
+    monkeypatch.setattr(journal_file, "write_all", slow)
     journal(sinks, FIRST, "journal", b"12345678")
     sinks.perform(CloseSink(sink=FIRST))
     assert entered.wait(10)
@@ -164,7 +166,7 @@ def test_writes_are_gathered(open_sinks: OpenSinks, monkeypatch: pytest.MonkeyPa
         written.append(data)
         real(descriptor, data, offset)
 
-    monkeypatch.setattr(directory_sinks, "write_all", note)
+    monkeypatch.setattr(journal_file, "write_all", note)
     journal(sinks, FIRST, "journal", *[bytes([index]) for index in range(100)])
     sinks.perform(CloseSink(sink=FIRST))
     sinks.close()
@@ -237,6 +239,106 @@ def test_a_fault_of_the_renderer_is_reported(open_sinks: OpenSinks, caplog: pyte
         sinks.perform(RenderRecording(session=SESSION, directory="id"))
         assert reports.next() == [RenderFailed(session=SESSION, error="cannot")]
     assert "rendering id failed" in caplog.text
+
+
+def test_a_journal_goes_on_when_the_disk_takes_it_again(open_sinks: OpenSinks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory_sinks, "_SPACE_SECONDS", 0.01)
+    monkeypatch.setattr(journal_file, "RETRY_SECONDS", 0.01)
+    sinks, reports = open_sinks(gather_seconds=0.0)
+    real = files.write_all
+    full = True
+
+    def sometimes(descriptor: int, data: bytes, offset: int | None = None) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        real(descriptor, data, offset)
+
+    monkeypatch.setattr(journal_file, "write_all", sometimes)
+    journal(sinks, FIRST, "journal", b"one ")
+    told = reports.next() + reports.next()
+    assert told == [SinkFailed(sink=FIRST, error="no space left on device"), StorageChanged(full=True)]
+    full = False
+    until = time.monotonic() + 10
+    while StorageChanged(full=False) not in told and time.monotonic() < until:
+        sinks.perform(WriteSink(sink=FIRST, data=b"two "))
+        time.sleep(0.02)
+        told += sinks.take_reports()
+    sinks.perform(CloseSink(sink=FIRST))
+    sinks.close()
+    assert [report for report in told if isinstance(report, SinkFailed)] == told[:1]
+    content = (sinks.root / "journal").read_bytes()
+    assert content.startswith(b"one two ")
+    assert set(content.split()) == {b"one", b"two"}
+
+
+def test_the_reserve_is_told_and_told_again_when_there_is_room(
+    open_sinks: OpenSinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_sinks, "_SPACE_SECONDS", 0.01)
+    free = iter([True, True])
+
+    def reached(reserve: DiskReserve, root: Path) -> bool:
+        return next(free, False)
+
+    monkeypatch.setattr(DiskReserve, "reached", reached)
+    sinks, reports = open_sinks()
+    assert reports.next() + reports.next() == [StorageChanged(full=True), StorageChanged(full=False)]
+
+    def gone(reserve: DiskReserve, root: Path) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(DiskReserve, "reached", gone)
+    assert reports.next() == [StorageChanged(full=True)]
+    del sinks
+
+
+def test_a_journal_that_is_removed_comes_again(open_sinks: OpenSinks, caplog: pytest.LogCaptureFixture) -> None:
+    sinks, _ = open_sinks(gather_seconds=0.0, synchronise_seconds=0.05)
+    journal(sinks, FIRST, "day/journal", b"one ")
+    path = sinks.root / "day" / "journal"
+    wait_for_file(path)
+    path.unlink()
+    sinks.perform(WriteSink(sink=FIRST, data=b"two "))
+    wait_for_file(path)
+    assert "day/journal was removed while it was written" in caplog.text
+    sinks.perform(WriteSink(sink=FIRST, data=b"three"))
+    sinks.perform(CloseSink(sink=FIRST))
+    sinks.close()
+    assert path.read_bytes() == b"one two three"
+
+
+def wait_for_file(path: Path) -> None:
+    until = time.monotonic() + 10
+    while not path.exists() or not path.stat().st_size:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_root_has_one_server(open_sinks: OpenSinks) -> None:
+    sinks, _ = open_sinks()
+    with pytest.raises(ConfigurationError, match="another server keeps its recordings in"):
+        DirectorySinks(sinks.root).start(lambda: None)
+    sinks.close()
+    second = DirectorySinks(sinks.root)
+    second.start(lambda: None)
+    second.close()
+
+
+def test_what_an_earlier_run_left_is_finished(tmp_path: Path) -> None:
+    folder = tmp_path / "2026" / "id"
+    folder.mkdir(parents=True)
+    (folder / "journal.pcapng").write_bytes(b"")
+    (tmp_path / "..writable.17-1.tmp").touch()
+    sinks = DirectorySinks(tmp_path, settings=SinkSettings(render_workers=0))
+    sinks.start(lambda: None)
+    sinks.perform(OpenSink(sink=FIRST, kind=SinkKind.JOURNAL, name="2026/now/journal.pcapng"))
+    wait_for_file(folder / "recording.json")
+    sinks.close()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        "2026/id/journal.pcapng",
+        "2026/id/recording.json",
+        "2026/now/journal.pcapng",
+    ]
 
 
 def test_a_root_that_cannot_be_is_a_configuration_error(tmp_path: Path) -> None:

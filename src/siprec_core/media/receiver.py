@@ -115,6 +115,7 @@ class MediaReceiver:
         Payload types are only added: RFC 3264 8.3.2 forbids to give a number another meaning within a session, and
         packets of the old formats may still be on their way.
         """
+        resumed = self._spec.direction == "inactive" != spec.direction
         self._spec = spec
         self._updated = True
         self._latch.announce(spec.remote_rtp, spec.remote_rtcp)
@@ -123,6 +124,8 @@ class MediaReceiver:
         self._formats.update((entry.payload_type, entry) for entry in spec.formats)
         for source in self._sources.values():
             source.forget_formats()
+            if resumed:
+                source.resume()
         self._inactive_after = None
         if spec.direction == "inactive" and "media-while-inactive" not in self._found:
             self._inactive_after = now + _INACTIVE_GRACE_SECONDS

@@ -132,6 +132,11 @@ class TrackedSource:
         """Let the next packet of each payload type be looked at in full: the formats of the line have changed."""
         self._kinds = frozenset()
 
+    def resume(self) -> None:
+        """Go on after a hold: packets that are missing now are not lost."""
+        self.sequence.skip()
+        self.forget_formats()
+
     def restart(self, sequence_number: int) -> None:
         """Begin anew at a jump that passed its probation, counting the packet with this number."""
         self.sequence.restart(sequence_number)

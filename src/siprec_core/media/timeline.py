@@ -75,7 +75,7 @@ class SessionClock:
 class _Source:
     """Where one synchronisation source stands."""
 
-    __slots__ = ("arrival", "clock_rate", "end", "held", "sequence_number", "tick", "timestamp")
+    __slots__ = ("anchor", "arrival", "clock_rate", "end", "held", "sequence_number", "tick", "timestamp")
 
     def __init__(self, clock_rate: int) -> None:
         self.clock_rate = clock_rate
@@ -88,6 +88,8 @@ class _Source:
         """End of the audio placed furthest on."""
         self.arrival = 0
         """Arrival of the newest packet, in ticks."""
+        self.anchor = 0
+        """Position at which it was last put in relation to the arrival clock."""
         self.held = False
         """The line was held since the newest packet."""
 
@@ -146,10 +148,10 @@ class Timeline:
             tick = source.tick
             if tick + self._lag < arrival:
                 self.stalls += 1
-                tick = max(arrival, source.end)
+                tick = _anchored(source, arrival)
         elif source is None:
             source = self._add(ssrc, clock_rate)
-            tick = arrival
+            tick = source.anchor = arrival
         else:
             if self._is_old(source, sequence_number, timestamp):
                 return self._place_old(source, timestamp, duration)
@@ -170,6 +172,11 @@ class Timeline:
         if end > source.end:
             source.end = end
         return tick
+
+    def anchor_of(self, ssrc: int) -> int:
+        """Give the tick at which a source was last anchored by arrival, 0 for one that is not known."""
+        source = self._sources.get(ssrc)
+        return 0 if source is None else source.anchor
 
     def _is_old(self, source: _Source, sequence_number: int, timestamp: int) -> bool:
         """Tell a packet that was overtaken from the first one of a source that began its numbers anew."""
@@ -192,22 +199,22 @@ class Timeline:
         """Place a packet that is newer but does not continue where the last one ended."""
         if clock_rate != source.clock_rate:
             # The timestamps of two clock rates do not continue one another (RFC 7160 section 3.2).
-            return max(arrival, source.end)
+            return _anchored(source, arrival)
         advance = _signed(timestamp - source.timestamp) * TICKS_PER_SECOND // clock_rate
         elapsed = arrival - source.arrival
         if source.held and abs(advance - elapsed) > ticks_of(_HOLD_TOLERANCE_SECONDS):
-            return max(arrival, source.end)
+            return _anchored(source, arrival)
         if advance > self._jump or advance - elapsed > self._reorder or advance < -self._reorder:
             return self._anchor(source, arrival)
         tick = source.tick + advance
         if tick + self._lag < arrival:
             self.stalls += 1
-            return max(arrival, source.end)
+            return _anchored(source, arrival)
         return tick
 
     def _anchor(self, source: _Source, arrival: int) -> int:
         self.jumps += 1
-        tick = max(arrival, source.end)
+        tick = _anchored(source, arrival)
         if self.first_jump is None:
             self.first_jump = tick
         return tick
@@ -218,6 +225,12 @@ class Timeline:
             del self._sources[next(iter(self._sources))]
         source = self._sources[ssrc] = _Source(clock_rate)
         return source
+
+
+def _anchored(source: _Source, arrival: int) -> int:
+    """Put a source in relation to the arrival clock again, never over its own audio."""
+    source.anchor = max(arrival, source.end)
+    return source.anchor
 
 
 def _signed(difference: int) -> int:

@@ -112,7 +112,7 @@ class Invitation:
 
 
 @dataclass(slots=True)
-class _Exchange:
+class Exchange:
     """An offer/answer exchange whose sockets are being bound."""
 
     offer: SessionDescription
@@ -157,7 +157,7 @@ class SessionExchanges(ABC):
         self._resources = resources
         self._outbox: Outbox[SessionOutput] = Outbox()
         self._lines = MediaLines(resources, host=config.media_host or invitation.flow.local.host)
-        self._exchange: _Exchange | None = None
+        self._exchange: Exchange | None = None
         self._answered: Answered | None = None
         self._paused = False
         self._repair_needed = False
@@ -343,7 +343,7 @@ class SessionExchanges(ABC):
         self._found(plan.findings)
         if self._paused:
             plan = held(plan)
-        self._exchange = _Exchange(offer, plan, read)
+        self._exchange = Exchange(offer, plan, read)
         for line in plan.accepted:
             if line.index in self._lines:
                 continue
@@ -355,7 +355,7 @@ class SessionExchanges(ABC):
         if self._lines.all_bound:
             self._complete_exchange(self._exchange, now)
 
-    def _complete_exchange(self, exchange: _Exchange, now: float) -> None:
+    def _complete_exchange(self, exchange: Exchange, now: float) -> None:
         first = self._answered is None
         accepted = [line.index for line in exchange.plan.accepted]
         ports = {line.index: line.port for line in map(self._lines.get, accepted) if line is not None}

@@ -11,13 +11,14 @@ never written.
 
 import json
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
 from siprec_core.clock import TimeBase
 from siprec_core.containers.capture import Direction
 from siprec_core.containers.packets import DatagramEncoder, TcpFlowWriter
-from siprec_core.containers.pcapng import OPTION_SIZE, PcapngEncoder
+from siprec_core.containers.pcapng import ENHANCED_PACKET_BLOCK, OPTION_SIZE, PcapngEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
 from siprec_core.recording.report import Initiator
@@ -47,6 +48,8 @@ _LEGIBLE = re.compile(rb"(?<![\r\n])[^\r\n]")
 """What is blotted out of credentials: line ends stay, and the blank that makes a line go on."""
 _TEXT_SIZE = 2_000
 """Characters that are kept of a text in a note which is too long as a whole."""
+_BLOCK_HEAD = struct.Struct("<III")
+"""Type and size of a block, and of a packet the interface."""
 _FLOWS = 64
 """Connections remembered; SIP of one recording session comes over very few."""
 
@@ -251,6 +254,23 @@ def _blot(match: re.Match[bytes]) -> bytes:
     if match["key"] is not None:
         return match["before"] + b"x" * len(match["key"])
     return match["name"] + _LEGIBLE.sub(b"x", match["value"])
+
+
+def without_media(blocks: bytes) -> bytes:
+    """Leave the media packets out of whole blocks of a journal of ours: what is left is small and still a journal.
+
+    For a recorder whose disk takes nothing: signalling, lines and notes wait for better times, audio cannot.
+    """
+    kept = []
+    position = 0
+    while position + _BLOCK_HEAD.size <= len(blocks):
+        kind, size, interface = _BLOCK_HEAD.unpack_from(blocks, position)
+        if size < _BLOCK_HEAD.size:
+            break
+        if kind != ENHANCED_PACKET_BLOCK or interface == 0:
+            kept.append(blocks[position : position + size])
+        position += size
+    return b"".join(kept)
 
 
 def read_note(comment: str) -> dict[str, JsonValue] | None:

@@ -86,9 +86,10 @@ class JournalKeeper:
         if self.sink is not None:
             self._gather(self._writer.finding(found, now=now), now)
 
-    def note(self, kind: str, fields: NoteFields, *, now: float) -> None:
-        """Keep a decision, after `open`."""
-        self._gather(self._writer.note(kind, fields, now=now), now)
+    def note(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> None:
+        """Keep an entry of the timeline that no packet shows."""
+        if self.sink is not None:
+            self._gather(self._writer.note(kind, fields, now=now, line=line), now)
 
     def finish(
         self, reason: str, *, ended: float, received: Mapping[int, int], rejected: Mapping[int, int], now: float

@@ -36,6 +36,10 @@ class Run(NamedTuple):
     """Tick behind the last sample."""
     decoder: Decoder
     payloads: list[bytes]
+    anchor: int
+    """Tick at which its source was last anchored by arrival."""
+    delay: int
+    """Least delay of its packets, arrival less place, in ticks."""
 
 
 class _Codec:
@@ -75,9 +79,11 @@ class LinePlacer:
     """Gathers the packets of one line into runs."""
 
     __slots__ = (
+        "_anchor",
         "_clock",
         "_codec",
         "_codecs",
+        "_delay",
         "_end",
         "_formats",
         "_holds",
@@ -99,7 +105,7 @@ class LinePlacer:
         self._undecodable: dict[str, str | None] = {}
         self._codec: _Codec | None = None
         """Codec of the run that is being gathered, None between runs."""
-        self._ssrc = self._start = self._end = 0
+        self._ssrc = self._start = self._end = self._anchor = self._delay = 0
         self._payloads: list[bytes] = []
 
     @property
@@ -147,10 +153,13 @@ class LinePlacer:
             if tick == self._end and ssrc == self._ssrc and codec is self._codec:
                 self._payloads.append(payload)
                 self._end = tick + duration
+                if arrival - tick < self._delay:
+                    self._delay = arrival - tick
             else:
                 runs += self.finish()
                 self._codec, self._ssrc, self._start, self._end = codec, ssrc, tick, tick + duration
                 self._payloads = [payload]
+                self._anchor, self._delay = self.timeline.anchor_of(ssrc), arrival - tick
             if not whole or len(self._payloads) == _RUN_PACKETS:
                 runs += self.finish()
         return runs
@@ -160,7 +169,8 @@ class LinePlacer:
         codec, self._codec = self._codec, None
         if codec is None:
             return []
-        return [Run(self._ssrc, self._start, self._end, codec.decoder_of(self._ssrc), self._payloads)]
+        decoder = codec.decoder_of(self._ssrc)
+        return [Run(self._ssrc, self._start, self._end, decoder, self._payloads, self._anchor, self._delay)]
 
     def _find_codec(self, payload_type: int) -> _Codec | None:
         codec = None

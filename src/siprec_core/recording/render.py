@@ -8,6 +8,7 @@ goes in: the same journal gives the same bytes.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -17,10 +18,13 @@ from siprec_core.containers.wav import WavEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
-from siprec_core.media.mixer import Track, downmix, interleave, resample
+from siprec_core.media.drift import fitted, sample_at
+from siprec_core.media.mixer import Track, downmix, interleave, resample, saturating_sum
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
 from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.account import LineAccount, RecordingAccount, metadata_file_name
+from siprec_core.recording.extents import Cuts, LineExtent
+from siprec_core.recording.mixing import Mix, groups_of
 from siprec_core.recording.placing import LinePlacer, Run
 from siprec_core.recording.replay import LineMedia, MetadataBody, Replay
 from siprec_core.recording.report import FileEntry, RecordingReport, StreamReport
@@ -76,11 +80,14 @@ def render(
     limits: Limits | None = None,
     journal_name: str | None = JOURNAL_NAME,
     codecs: Codecs = BUILT_IN,
+    mix: Mix = Mix.CHANNELS,
+    cut_gaps: bool = False,
 ) -> Iterator[RenderItem]:
     """Give the files of the recording that a capture holds, `recording.json` last.
 
-    `journal_name` is the name by which `recording.json` lists the capture itself, whose octets are not given again;
-    None leaves it out. `codecs` is what can be decoded; anything else gives a finding. Never raises for what the
+    `mix` says what `mix.wav` is; `cut_gaps` leaves out silence of all lines of a second and more, which otherwise keeps
+    its time. `journal_name` is the name by which `recording.json` lists the capture itself, whose octets are not given
+    again; None leaves it out. `codecs` is what can be decoded; anything else gives a finding. Never raises for what the
     capture holds; what `chunks` raises goes through.
     """
     limits = limits or Limits()
@@ -89,21 +96,7 @@ def render(
         survey.receive(chunk)
     survey.finish()
     journal = None if journal_name is None else FileEntry(journal_name, survey.size, survey.digest.hexdigest())
-    return _Renderer(survey, limits, codecs).render(chunks(), journal)
-
-
-class _Extent:
-    """Where the audio of one line lies."""
-
-    __slots__ = ("end", "rate", "start")
-
-    def __init__(self, run: Run) -> None:
-        self.start, self.end, self.rate = run.start, run.end, run.decoder.sample_rate
-
-    def add(self, run: Run) -> None:
-        self.start = min(self.start, run.start)
-        self.end = max(self.end, run.end)
-        self.rate = max(self.rate, run.decoder.sample_rate)
+    return _Renderer(survey, limits, codecs, mix, cut_gaps=cut_gaps).render(chunks(), journal)
 
 
 class _Reading:
@@ -134,7 +127,7 @@ class _Survey(_Reading):
         super().__init__(limits, codecs)
         self.size = 0
         self.digest = sha256()
-        self.extents: dict[int, _Extent] = {}
+        self.extents: dict[int, LineExtent] = {}
 
     def receive(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -147,6 +140,8 @@ class _Survey(_Reading):
         self._drain()
         for line, placer in self.placers.items():
             self._measure(line, placer.finish())
+        for extent in self.extents.values():
+            extent.close()
 
     def _drain(self) -> None:
         while (item := self.replay.poll()) is not None:
@@ -154,11 +149,9 @@ class _Survey(_Reading):
                 self._measure(item.line, self.placer(item.line).place(item))
 
     def _measure(self, line: int, runs: Sequence[Run]) -> None:
-        for run in runs:
-            extent = self.extents.get(line)
-            if extent is None:
-                self.extents[line] = _Extent(run)
-            else:
+        if runs:
+            extent = self.extents.setdefault(line, LineExtent())
+            for run in runs:
                 extent.add(run)
 
 
@@ -179,21 +172,23 @@ class _Channel:
 class _Renderer(_Reading):
     """The second reading."""
 
-    def __init__(self, survey: _Survey, limits: Limits, codecs: Codecs) -> None:
+    def __init__(self, survey: _Survey, limits: Limits, codecs: Codecs, mix: Mix, *, cut_gaps: bool) -> None:
         super().__init__(limits, codecs)
         self._files: dict[str, FileEntry] = {}
         self._open: dict[str, _OpenFile] = {}
-        extents = survey.extents
+        extents = self._extents = survey.extents
         self._origin = min((extent.start for extent in extents.values()), default=0)
-        self._length = max((extent.end for extent in extents.values()), default=0) - self._origin
+        self._cuts = Cuts(span for extent in extents.values() for span in (extent.spans() if cut_gaps else ()))
+        self._length = self._cuts.place(max((extent.end for extent in extents.values()), default=0)) - self._origin
         self._mix_rate = max((extent.rate for extent in extents.values()), default=0)
         self._second = 0
         account = survey.replay.account
         lines = [] if account is None else [account.lines[index] for index in sorted(account.lines)]
         names = file_names([(line.index, line.label) for line in lines])
+        self._groups = groups_of(mix, account)
         self._channels = {line.index: self._channel(line, extents.get(line.index), names[line.index]) for line in lines}
 
-    def _channel(self, line: LineAccount, extent: _Extent | None, name: str) -> _Channel:
+    def _channel(self, line: LineAccount, extent: LineExtent | None, name: str) -> _Channel:
         if extent is None:
             return _Channel(None, self._mix_rate, self._samples(self._mix_rate))
         return _Channel(f"{name}.wav", extent.rate, self._samples(extent.rate))
@@ -223,7 +218,7 @@ class _Renderer(_Reading):
         while (item := self.replay.poll()) is not None:
             if isinstance(item, LineMedia):
                 self._add(item.line, self.placer(item.line).place(item))
-                final = (self.clock.horizon - self._origin) // TICKS_PER_SECOND
+                final = (self._cuts.place(self.clock.horizon) - self._origin) // TICKS_PER_SECOND
                 if final >= self._second + _WINDOW_SECONDS:
                     yield from self._write_audio(final)
             elif isinstance(item, MetadataBody):
@@ -232,11 +227,15 @@ class _Renderer(_Reading):
     def _add(self, line: int, runs: Sequence[Run]) -> None:
         for run in runs:
             channel = self._channels[line]
+            start, end = map(self._cuts.place, self._extents[line].place(run))
             pcm = downmix(decode_run(run.decoder, run.payloads), run.decoder.channels)
             rate = run.decoder.sample_rate
             if rate != channel.rate:
                 pcm = resample(pcm, rate, channel.rate, len(pcm) // _SAMPLE_SIZE * channel.rate // rate)
-            channel.track.add(run.ssrc, (run.start - self._origin) * channel.rate // TICKS_PER_SECOND, pcm)
+            first = sample_at(start - self._origin, channel.rate)
+            if end - start != run.end - run.start:
+                pcm = fitted(pcm, sample_at(end - self._origin, channel.rate) - first)
+            channel.track.add(run.ssrc, first, pcm)
 
     # audio files
 
@@ -245,7 +244,7 @@ class _Renderer(_Reading):
             for channel in self._channels.values():
                 if channel.name is not None:
                     yield from self._start_wav(channel.name, channel.rate, 1)
-            yield from self._start_wav(MIX_NAME, self._mix_rate, len(self._channels))
+            yield from self._start_wav(MIX_NAME, self._mix_rate, len(self._groups))
 
     def _start_wav(self, name: str, rate: int, channels: int) -> Iterator[RenderItem]:
         encoder = WavEncoder(rate, channels)
@@ -276,13 +275,14 @@ class _Renderer(_Reading):
         size = min(self._second * self._mix_rate, total) - min(first * self._mix_rate, total)
         if size <= 0:
             return
-        mixed = []
-        for channel in self._channels.values():
+        mixed: dict[int, bytes] = {}
+        for line, channel in self._channels.items():
             pcm = channel.track.take(min(self._second * channel.rate, channel.samples))
             if channel.name is not None:
                 yield self._append(channel.name, pcm)
-            mixed.append(resample(pcm, channel.rate, self._mix_rate, size))
-        yield self._append(MIX_NAME, interleave(mixed))
+            mixed[line] = resample(pcm, channel.rate, self._mix_rate, size)
+        sums = (reduce(saturating_sum, (mixed[line] for line in group), bytes(2 * size)) for group in self._groups)
+        yield self._append(MIX_NAME, interleave(list(sums)))
 
     # what is told
 

@@ -100,6 +100,7 @@ class SessionRouter(WireDoors, Entrance):
         self._drained = False
         self._draining = False
         self._storage_rests_until = float("-inf")
+        self._storage_full = False
 
     # endpoint
 
@@ -298,7 +299,8 @@ class SessionRouter(WireDoors, Entrance):
 
     def _is_shut(self, now: float) -> bool:
         """Tell whether no session can begin, whoever asks."""
-        return self._drain_at is not None or now < self._storage_rests_until or not self._resources.ports
+        rests = self._storage_full or now < self._storage_rests_until
+        return self._drain_at is not None or rests or not self._resources.ports
 
     def _read(self, request: Request) -> RecordingRequest:
         return read_request(

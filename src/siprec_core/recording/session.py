@@ -13,6 +13,7 @@ from siprec_core.findings import finding
 from siprec_core.machine import earliest
 from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked
 from siprec_core.recording.account import RecordingAccount
+from siprec_core.recording.capture import CaptureGate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.events import DigitReceived, FindingRaised, SessionEnded, SessionEstablished, SourceFound
@@ -21,6 +22,7 @@ from siprec_core.recording.exchanges import (
     UNANSWERED_STATES,
     Answer,
     Ask,
+    Exchange,
     HangUp,
     Invitation,
     Refuse,
@@ -30,11 +32,13 @@ from siprec_core.recording.exchanges import (
     Signal,
     recording_directory,
 )
+from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.listening import SessionListening
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.sdp.formats import Codec
+from siprec_core.sdp.model import SessionDescription
 from siprec_core.sip.info import InfoDigit
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SinkId, TapId
 
@@ -50,6 +54,9 @@ __all__ = [
     "Signal",
     "recording_directory",
 ]
+
+_FULL = ("space", "quota", "too large")
+"""Words of the systems' errors for a disk that is full: ENOSPC, EDQUOT, EFBIG."""
 
 
 _FAREWELL_SECONDS = 2.0
@@ -78,6 +85,7 @@ class RecordingSession(SessionExchanges):
         self._end_reason = ""
         self.storage_failed = False
         """True once a file of the recording could not be written."""
+        self._capture = CaptureGate()
         self._farewell_until: float | None = None
         self._listening = SessionListening(self.account, limits=config.limits)
         self._decision: Decision | None = None
@@ -225,6 +233,8 @@ class RecordingSession(SessionExchanges):
         if line is None or self._journal.sink is None:
             return
         self._last_heard = now
+        self._follow_pause(now)
+        batch = self._capture.admit(line.index, batch, component)
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
             datagram = (held.data, held.source, held.arrival)
@@ -254,6 +264,29 @@ class RecordingSession(SessionExchanges):
         """Listen no more."""
         self._listening.close(tap)
 
+    def pause(self, *, paused: bool, now: float | None = None) -> None:
+        """Hold every line, or go on; capture stops with the wish for it, `now`. As `SessionExchanges.pause`."""
+        super().pause(paused=paused)
+        if now is not None:
+            self._follow_pause(now)
+
+    def _follow_pause(self, now: float) -> None:
+        """Stop capture while we want no media, and tell so in the timeline."""
+        if self.paused is self._capture.paused:
+            return
+        self._capture.pause(paused=self.paused, now=now)
+        kind, fields = ("paused" if self.paused else "resumed"), {"by": "server"}
+        self.account.noted(kind, fields, now=now)
+        self._journal.note(kind, fields, now=now)
+
+    def _complete_exchange(self, exchange: Exchange, now: float) -> None:
+        super()._complete_exchange(exchange, now)
+        self._capture.follow(self.account.lines.values(), now=now)
+
+    def _conclude_offer(self, ours: SessionDescription, theirs: SessionDescription, now: float) -> None:
+        super()._conclude_offer(ours, theirs, now)
+        self._capture.follow(self.account.lines.values(), now=now)
+
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the driver's word that the sockets are closed and drained."""
         self._lines.closed(media)
@@ -266,7 +299,7 @@ class RecordingSession(SessionExchanges):
         if self.storage_failed:
             return
         self.storage_failed = True
-        code = "storage-full" if "space" in error.lower() else "storage-failed"
+        code = "storage-full" if any(word in error.lower() for word in _FULL) else "storage-failed"
         where = "journal.pcapng" if sink == self._journal.sink else "recording.json"
         self._note_finding(finding(code, where, error), now)
 
@@ -301,6 +334,13 @@ class RecordingSession(SessionExchanges):
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
             self._outbox.put(SourceFound(session=self.id, label=label, source=output.source, ssrc=output.ssrc))
+            fields: NoteFields = {
+                "source": [output.source.host, output.source.port],
+                "ssrc": output.ssrc,
+                "announced": output.announced,
+            }
+            self.account.noted("source-locked", fields, now=output.at, line=line)
+            self._journal.note("source-locked", fields, now=output.at, line=line)
         elif isinstance(output, KeyPressed):
             self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)
         elif isinstance(output, SourceFinding):

@@ -40,6 +40,7 @@ class SequenceTracker:
         "_base",
         "_max_dropout",
         "_prior_expected",
+        "_skips",
         "_window",
         "duplicates",
         "extended_highest",
@@ -58,6 +59,7 @@ class SequenceTracker:
         self._base = first
         self._max_dropout = min(max_dropout, _MODULUS - MAX_MISORDER)
         self._prior_expected = 0
+        self._skips = False
         self._window = 1  # bit n: the packet n before the highest came
 
     @property
@@ -68,7 +70,8 @@ class SequenceTracker:
     @property
     def lost(self) -> int:
         """Packets expected and not received; late ones are taken off again."""
-        return self.expected - self.received
+        # A late packet of what was skipped was never expected.
+        return max(0, self.expected - self.received)
 
     def extend(self, sequence_number: int) -> int:
         """Give the extended number nearest to the highest one."""
@@ -82,6 +85,9 @@ class SequenceTracker:
             self.duplicates += 1
             return Verdict.DUPLICATE
         if ahead < self._max_dropout:
+            if self._skips:
+                self._skips = False
+                self._prior_expected -= ahead - 1
             self.extended_highest += ahead
             self._window = (self._window << ahead | 1) & _WINDOW if ahead < MAX_MISORDER else 1
             self.received += 1
@@ -106,11 +112,16 @@ class SequenceTracker:
         self.received += count
         self._window = (self._window << count | (1 << count) - 1) & _WINDOW if count < MAX_MISORDER else _WINDOW
 
+    def skip(self) -> None:
+        """Count what is missing before the next packet as never expected: it came while nobody wanted it."""
+        self._skips = True
+
     def restart(self, sequence_number: int) -> None:
         """Begin again at a packet that is believed although it was out of range; it is counted, and no loss in between.
 
         The extended number goes on upward, to the next one with these 16 bits.
         """
+        self._skips = False
         self._prior_expected = self.expected
         self.extended_highest += (sequence_number - self.extended_highest) % _MODULUS or _MODULUS
         self._base = self.extended_highest

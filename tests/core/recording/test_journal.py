@@ -12,7 +12,7 @@ from siprec_core.containers.reader import CaptureItem, CaptureReader
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity, finding
 from siprec_core.limits import Limits
-from siprec_core.recording.journal import JournalWriter, blot_secrets, read_finding, read_note
+from siprec_core.recording.journal import JournalWriter, blot_secrets, read_finding, read_note, without_media
 from siprec_core.sdp.crypto import read_crypto
 from siprec_core.types import Address, Component, Flow, FlowId, SessionId, Transport
 from tests.core.recording.calls import TIME_BASE, UNIX_NS
@@ -130,6 +130,21 @@ def test_sip_both_ways(transport: Transport) -> None:
             assert (item.source, item.destination) in ((REMOTE, LOCAL), (LOCAL, REMOTE))
             got[item.source == LOCAL] += item.payload
     assert got == {side: b"".join(data for data, sent in messages if sent is side) for side in (False, True)}
+
+
+def test_without_media_the_rest_stays() -> None:
+    journal = writer()
+    head = journal.start(flow=FLOW, now=NOW) + journal.add_line(0, label="1", rtp=LOCAL, rtcp=None, now=NOW)
+    audio = journal.media(0, Component.RTP, [(b"audio", REMOTE, NOW)] * 3)
+    message = journal.sip(b"BYE sip:a SIP/2.0\r\n\r\n", flow=FLOW, sent=False, now=NOW)
+    end = journal.finish("bye", now=NOW, received={}, rejected={})
+    assert without_media(head + audio + message + audio + end) == head + message + end
+    assert without_media(audio) == b""
+
+
+@given(st.binary())
+def test_without_media_takes_any_octets(data: bytes) -> None:
+    assert len(without_media(data)) <= len(data)
 
 
 def test_the_end_counts_each_line() -> None:

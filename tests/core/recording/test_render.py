@@ -22,6 +22,7 @@ from tests.core.recording.calls import (
     Sent,
     chunked,
     coded,
+    collect,
     rendered,
     stream,
     tone,
@@ -198,6 +199,19 @@ def test_a_hold_is_silence() -> None:
         "stream-resumed",
     ]
     assert report["streams"][0]["silence"] == 1.0
+
+
+def test_a_hold_is_cut_on_request_and_the_lines_stay_together() -> None:
+    held = [Line("1", 40_000, direction="inactive"), LINES[1]]
+    first, second, third = tone(800), tone(1_600, step=91), tone(800, step=3)
+    call = Recorded().invite().media(0, stream(first)).offer(held, 0.2)
+    call.media(1, stream(second, line=LINES[1], ssrc=5, seconds=3.0)).offer(LINES, 3.5)
+    call.media(0, stream(third, sequence_number=105, timestamp=1_800, seconds=5.0)).bye(6.0)
+    files = collect(render(lambda: chunked(call.journal), cut_gaps=True))
+    assert pcm_of(files, "1.wav") == coded(first) + silence(1_600) + coded(third)
+    assert pcm_of(files, "2.wav") == silence(800) + coded(second) + silence(800)
+    whole = rendered(call.journal)
+    assert len(pcm_of(whole, "1.wav")) == 2 * round(5.1 * 8_000)
 
 
 def test_a_line_that_is_added_later() -> None:

@@ -107,6 +107,34 @@ def test_counters_add_up_whatever_comes(numbers: list[int]) -> None:
     assert tracker.lost >= 0
 
 
+def test_what_is_skipped_is_not_lost() -> None:
+    tracker = SequenceTracker(65_530)
+    tracker.update(65_531)
+    tracker.skip()
+    assert tracker.update(400) is Verdict.IN_ORDER
+    assert (tracker.expected, tracker.received, tracker.lost) == (3, 3, 0)
+    assert tracker.update(402) is Verdict.IN_ORDER
+    assert tracker.lost == 1
+    for late in (401, 399):
+        assert tracker.update(late) is Verdict.REORDERED
+    assert tracker.lost == 0
+    tracker.skip()
+    tracker.update(403)
+    tracker.update(410)
+    assert tracker.lost == 5
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 65_535)), max_size=300))
+def test_skipping_keeps_the_counters_sound(numbers: list[int | None]) -> None:
+    tracker = SequenceTracker(0)
+    for number in numbers:
+        if number is None:
+            tracker.skip()
+        else:
+            tracker.update(number)
+    assert tracker.lost >= 0
+
+
 def test_probation_needs_two_in_sequence() -> None:
     probation = Probation(65_535)
     assert probation.update(0) is Trial.PASSED

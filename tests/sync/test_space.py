@@ -1,0 +1,26 @@
+"""The reserve of the disk."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from siprec_sync.space import DiskReserve
+
+
+@pytest.mark.parametrize(
+    ("size", "fraction", "reached"),
+    [
+        (0, 1.0, False),
+        (2**63, 0.0, False),
+        (2**63, 1.0, True),  # nothing but an empty disk is all free
+        (1, 1.0, False),
+    ],
+)
+def test_the_smaller_of_size_and_share_counts(tmp_path: Path, size: int, fraction: float, reached: bool) -> None:
+    assert DiskReserve(size=size, fraction=fraction).reached(tmp_path) is reached
+
+
+def test_a_directory_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 - which one is the system's choice
+        DiskReserve().reached(tmp_path / os.urandom(4).hex())
