@@ -37,6 +37,8 @@ CHECKS: Final[dict[str, frozenset[str]]] = {
     "Allow tells the methods": frozenset(("answer-no-allow",)),
 }
 """What is checked of an answer, and the findings that speak against it; all others are about its grammar."""
+_KEY_CHECK: Final = "one key of each line is accepted"
+_KEY_CODES: Final = frozenset(("sdp-answer-crypto",))
 _CLOSING_SECONDS = 5.0
 """How long we wait for the answer to our BYE."""
 _CANCEL_SECONDS = 0.5
@@ -53,6 +55,8 @@ class StreamOutcome:
     """None when the server refused the stream."""
     remote: Address | None
     """Where the server receives it."""
+    suite: str | None = None
+    """The crypto suite that it is encrypted with, None when it is not."""
     packets_sent: int = 0
     seconds: float = 0.0
     """Audio sent."""
@@ -80,6 +84,8 @@ class CallOutcome:
     streams: tuple[StreamOutcome, ...] = ()
     findings: tuple[Finding, ...] = ()
     end_reason: str | None = None
+    encrypted: bool = False
+    """The media was offered encrypted."""
     unreachable: bool = False
     """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
 
@@ -102,9 +108,12 @@ class CallOutcome:
 
     def checks(self) -> dict[str, tuple[Finding, ...]]:
         """Give for each check what speaks against it."""
-        known = frozenset[str]().union(*CHECKS.values())
+        wanted = dict(CHECKS)
+        if self.encrypted:
+            wanted[_KEY_CHECK] = _KEY_CODES
+        known = frozenset[str]().union(*wanted.values())
         checks = {
-            text: tuple(found for found in self.findings if found.code in codes) for text, codes in CHECKS.items()
+            text: tuple(found for found in self.findings if found.code in codes) for text, codes in wanted.items()
         }
         checks[GRAMMAR_CHECK] = tuple(found for found in self.findings if found.code not in known)
         return checks
@@ -124,6 +133,7 @@ class CallOutcome:
                 {
                     "label": stream.label,
                     "codec": stream.codec,
+                    "suite": stream.suite,
                     "remote": _address(stream.remote),
                     "packets_sent": stream.packets_sent,
                     "seconds": round(stream.seconds, 3),
@@ -225,7 +235,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
 
 
 def _begin(plan: CallPlan) -> CallOutcome:
-    return CallOutcome(target=plan.target, started=time.monotonic())
+    return CallOutcome(target=plan.target, encrypted=bool(plan.spec.srtp), started=time.monotonic())
 
 
 def _attempted(outcome: CallOutcome, progress: CallProgress) -> None:
@@ -261,6 +271,7 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
             StreamOutcome(
                 label=stream.label,
                 codec=next((name for _, name in media[index].codecs() if name), None) if taken else None,
+                suite=next((each.suite for each in media[index].crypto_attributes), None) if taken else None,
                 remote=None if connection is None else Address(connection.address, media[index].port),
             )
         )

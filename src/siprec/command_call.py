@@ -25,10 +25,12 @@ from siprec_sync.tls import TlsFiles, client_context
 SAMPLE_RATE = 8_000
 """Of the audio that is sent: G.711's."""
 _SECONDS = 3.0
+_ALL_SUITES = ("AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
 _EXAMPLES = """examples:
   siprec call 127.0.0.1:5060
   siprec call 'sip:recorder.example.com;transport=tcp' --seconds 10
   siprec call sips:recorder.example.com --tls-ca authority.pem
+  siprec call 'sips:recorder.example.com' --srtp
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
 """
 
@@ -58,6 +60,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add(
         "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
     )
+    add(
+        "--srtp",
+        metavar="SUITE",
+        nargs="?",
+        const=_ALL_SUITES,
+        type=_suite,
+        default=(),
+        help="encrypt the audio: with this crypto suite (AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32, "
+        "AEAD_AES_128_GCM, AEAD_AES_256_GCM), or without a name with any of them; needs the extra srtp",
+    )
     add("--user", metavar="NAME", help="who to be when the server asks (Digest); the password is in --password-file")
     add(
         "--password-file",
@@ -70,6 +82,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
     add_worker(parser)
     add("--json", action="store_true", help="print the report as JSON")
+
+
+def _suite(text: str) -> tuple[str, ...]:
+    """Read the name of a crypto suite."""
+    if text.upper() not in _ALL_SUITES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_ALL_SUITES)}; TARGET stands before --srtp")
+    return (text.upper(),)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,9 +116,17 @@ def print_report(outcome: CallOutcome) -> None:
     )
     if not outcome.streams:
         return
-    head = ("label", "codec", "sent to", "packets", "seconds")
+    encrypted = outcome.encrypted
+    head = ("label", "codec", *(["encrypted"] if encrypted else []), "sent to", "packets", "seconds")
     rows = [
-        (stream.label, stream.codec or "refused", stream.remote, stream.packets_sent, f"{stream.seconds:.2f}")
+        (
+            stream.label,
+            stream.codec or "refused",
+            *([stream.suite or "no"] if encrypted else []),
+            stream.remote,
+            stream.packets_sent,
+            f"{stream.seconds:.2f}",
+        )
         for stream in outcome.streams
     ]
     write_text(table(head, rows))
@@ -147,6 +174,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
             local=Address("", 0),
             streams=offered_streams(labels),
             from_uri=arguments.from_uri,
+            srtp=arguments.srtp,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
         ),
         audio=audio,

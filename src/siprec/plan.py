@@ -12,9 +12,11 @@ from siprec.outcome import CommandError
 from siprec.settings import ServeSettings
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.policy import ServerConfig, check_config
+from siprec_core.sdp.crypto import SrtpPolicy
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_sync.listeners import Bind
+from siprec_sync.srtp import with_server_ciphers
 from siprec_sync.tls import TlsFiles
 
 
@@ -31,7 +33,7 @@ class ServerPlan:
 def make_plan(configuration: Configuration) -> ServerPlan:
     """Put together what the settings mean. Raises CommandError and ConfigurationError for what does not fit."""
     settings = configuration.settings
-    config = _config(settings)
+    config = with_server_ciphers(_config(settings))
     check_config(config)
     return ServerPlan(
         settings=settings,
@@ -49,6 +51,7 @@ def _config(settings: ServeSettings) -> ServerConfig:
         advertise_by_listener=tuple(_advertised(each) for each in settings.bind if each.advertise is not None),
         max_sessions=settings.max_sessions,
         when_full=settings.when_full,
+        srtp=SrtpPolicy(settings.srtp),
         codecs=settings.codecs,
         prefer_own_codecs=settings.prefer_own_codecs,
         strict=settings.policy == "strict",

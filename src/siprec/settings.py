@@ -16,6 +16,7 @@ from siprec.listening import CLIENT_AUTHENTICATION, ListenerSetting, listener
 from siprec.options import WORKERS, Worker
 from siprec_core.limits import Limits
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sdp.crypto import SrtpPolicy
 from siprec_sync.facade import DEFAULT_BINDS
 
 _MARK: Final = "siprec.setting"
@@ -161,6 +162,15 @@ class ServeSettings:
         "address to receive audio on (default: the one that the call came to)",
         flags=("--media-host",),
         metavar="ADDR",
+        live=True,
+    )
+    srtp: str = _row(
+        "media.srtp",
+        kinds.choice(*(policy.value for policy in SrtpPolicy)),
+        _CONFIG.srtp.value,
+        "encrypted audio (RFC 4568): allow (default, each line as it is offered), off or require; needs the extra srtp",
+        flags=("--srtp",),
+        metavar="NAME",
         live=True,
     )
     codecs: tuple[str, ...] = _row(

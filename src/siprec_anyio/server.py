@@ -29,6 +29,7 @@ from siprec_sync.facade import (
 from siprec_sync.listeners import Bind
 from siprec_sync.pump import Storage
 from siprec_sync.sinks import Sinks
+from siprec_sync.srtp import with_server_ciphers
 from siprec_sync.tls import TlsFiles
 
 
@@ -157,7 +158,7 @@ async def serve(
     DriverFailedError. Raises ConfigurationError when an address, the certificate or the place for recordings cannot be
     used.
     """
-    config = config or ServerConfig()
+    config = with_server_ciphers(config or ServerConfig())
     core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)
     hub = ServerHub()
     storage = Storage(sinks, core)

@@ -7,6 +7,7 @@ from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding
 from siprec_core.limits import Limits
+from siprec_core.media.encryption import CryptoProvider
 from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import (
     DataMode,
@@ -58,6 +59,8 @@ class ClientConfig:
 
     They go over UDP after all when no connection can be made.
     """
+    crypto: CryptoProvider | None = None
+    """The ciphers of SRTP; the frontends supply them where the extra `srtp` is installed."""
     limits: Limits = Limits()
 
 
@@ -95,6 +98,9 @@ class CallSpec:
     """Address of the recording client."""
     metadata: bytes | None = None
     """A document to send as it is; None builds one from `streams`."""
+    srtp: tuple[str, ...] = ()
+    """Crypto suites to encrypt the media with, most wanted first: each line is offered as RTP/SAVP with an own key for
+    each. Empty sends plain RTP."""
     dialect: Dialect = Dialect.RFC7865
     """The format of the documents that are built; an older one (`draft-recording`, `draft-siprec`) for a recorder that
     reads nothing else."""

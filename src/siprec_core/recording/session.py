@@ -11,7 +11,6 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
 from siprec_core.media.outputs import MediaOutput, SourceFinding, SourceLocked
-from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished, SourceFound
 from siprec_core.recording.exchanges import (
@@ -28,6 +27,7 @@ from siprec_core.recording.exchanges import (
     Signal,
     recording_directory,
 )
+from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.request import RecordingRequest
@@ -160,6 +160,9 @@ class RecordingSession(SessionExchanges):
         if line is None or self._journal.sink is None:
             return
         self._last_heard = now
+        batch = self._secure.receive(line.index, batch, component=component)
+        while (told := self._secure.poll(line.index)) is not None:
+            self._tell(line.index, told, now)
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
             datagram = (held.data, held.source, held.arrival)
@@ -249,7 +252,11 @@ class RecordingSession(SessionExchanges):
         if self.state is not SessionState.CLOSING or self._lines.closing or self._farewell_until is not None:
             return
         self.state = SessionState.RENDERING
-        received, rejected = _packet_counts(self.account)
+        received, rejected = self._packet_counts()
+        for index, counts in self._secure.counts().items():
+            fields: NoteFields = {"failed": counts.failed, "replayed": counts.replayed}
+            self.account.noted("srtp-rejected", fields, now=self._ended, line=index)
+            self._journal.note("srtp-rejected", fields, now=self._ended, line=index)
         self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))
 
@@ -262,9 +269,10 @@ class RecordingSession(SessionExchanges):
             SessionEnded(session=self.id, reason=self._end_reason, status=status, directory=self.directory)
         )
 
-
-def _packet_counts(account: RecordingAccount) -> tuple[dict[int, int], dict[int, int]]:
-    """Give the packets received and rejected by line."""
-    counts = {index: line.receiver.statistics() for index, line in account.lines.items()}
-    received = {index: count.packets_received for index, count in counts.items()}
-    return received, {index: count.packets_rejected for index, count in counts.items()}
+    def _packet_counts(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Give the packets received and rejected by line."""
+        counts = {index: line.receiver.statistics() for index, line in self.account.lines.items()}
+        received = {index: count.packets_received for index, count in counts.items()}
+        return received, {
+            index: count.packets_rejected + self._secure.packets_rejected(index) for index, count in counts.items()
+        }
