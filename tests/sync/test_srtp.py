@@ -1,4 +1,4 @@
-"""The ciphers of pylibsrtp: published vectors, every suite there and back, and what must not be opened."""
+"""The ciphers of pylibsrtp: a published vector, other implementations, every suite there and back, and what must not be opened."""
 
 import pytest
 
@@ -47,8 +47,8 @@ def test_the_session_keys_and_the_key_stream_of_rfc_3711() -> None:
 
 @pytest.mark.requirement("4568-6.2-a")
 @pytest.mark.parametrize(("suite", "size"), [("AEAD_AES_128_GCM", 16), ("AEAD_AES_256_GCM", 32)])
-def test_the_vectors_of_rfc_7714(suite: str, size: int) -> None:
-    """Section 16 gives session keys; they are reached by deriving them here as RFC 3711 section 4.3 does."""
+def test_gcm_is_what_rfc_7714_computes(suite: str, size: int) -> None:
+    """Key derivation of RFC 3711 section 4.3 and the nonce of RFC 7714 section 8.1, beside another AES-GCM."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
