@@ -62,6 +62,7 @@ def test_a_client_whose_packets_are_not_authentic(server: Running, connect: Conn
     call.wait_answered()
     call.send_audio("1", tone(440, 0.4, call.sample_rate("1")))
     call.finish_audio("1")
+    call.finish_audio("2")
     call.wait_sent()
     while True:
         raised: FindingRaised = server.until(FindingRaised)

@@ -1,4 +1,4 @@
-"""The ciphers of pylibsrtp: a published vector, other implementations, every suite there and back, and what must not be opened."""
+"""The ciphers of pylibsrtp: beside other implementations, there and back, and what must not be opened."""
 
 import pytest
 
