@@ -107,7 +107,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 """What a package may import when it is loaded."""
 EXTRAS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset(),
-    "siprec_sync": frozenset({"dns", "G722", "av"}),
+    "siprec_sync": frozenset({"dns", "G722", "av", "pylibsrtp"}),
     "siprec_anyio": frozenset(),
     "siprec": frozenset({"trio", "uvloop"}),
 }

@@ -38,6 +38,8 @@ CHECKS: Final[dict[str, frozenset[str]]] = {
     "Allow tells the methods": frozenset(("answer-no-allow",)),
 }
 """What is checked of an answer, and the findings that speak against it; all others are about its grammar."""
+_KEY_CHECK: Final = "one key of each line is accepted"
+_KEY_CODES: Final = frozenset(("sdp-answer-crypto",))
 _CLOSING_SECONDS = 5.0
 """How long we wait for the answer to our BYE."""
 _CANCEL_SECONDS = 0.5
@@ -54,6 +56,8 @@ class StreamOutcome:
     """None when the server refused the stream."""
     remote: Address | None
     """Where the server receives it."""
+    suite: str | None = None
+    """The crypto suite that it is encrypted with, None when it is not."""
     packets_sent: int = 0
     seconds: float = 0.0
     """Audio sent."""
@@ -102,6 +106,8 @@ class CallOutcome:
     digits_refused: str | None = None
     """Why they were not."""
     end_reason: str | None = None
+    encrypted: bool = False
+    """The media was offered encrypted."""
     unreachable: bool = False
     """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
 
@@ -126,7 +132,7 @@ class CallOutcome:
 
     def checks(self) -> dict[str, tuple[Finding, ...]]:
         """Give for each check what speaks against it."""
-        return checks_of(self.findings)
+        return checks_of(self.findings, encrypted=self.encrypted)
 
     def as_json(self) -> dict[str, object]:
         """Give the report as `siprec call --json` prints it."""
@@ -143,6 +149,7 @@ class CallOutcome:
                 {
                     "label": stream.label,
                     "codec": stream.codec,
+                    "suite": stream.suite,
                     "remote": _address(stream.remote),
                     "packets_sent": stream.packets_sent,
                     "seconds": round(stream.seconds, 3),
@@ -163,10 +170,11 @@ class CallOutcome:
         }
 
 
-def checks_of(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
-    """Give for each check what speaks against it."""
-    known = frozenset[str]().union(*CHECKS.values())
-    checks = {text: tuple(found for found in findings if found.code in codes) for text, codes in CHECKS.items()}
+def checks_of(findings: Sequence[Finding], *, encrypted: bool = False) -> dict[str, tuple[Finding, ...]]:
+    """Give for each check what speaks against it; where the media was offered encrypted keys are checked too."""
+    wanted = {**CHECKS, _KEY_CHECK: _KEY_CODES} if encrypted else CHECKS
+    known = frozenset[str]().union(*wanted.values())
+    checks = {text: tuple(found for found in findings if found.code in codes) for text, codes in wanted.items()}
     checks[GRAMMAR_CHECK] = tuple(found for found in findings if found.code not in known)
     return checks
 
@@ -312,7 +320,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
 
 
 def _begin(plan: CallPlan) -> CallOutcome:
-    return CallOutcome(target=plan.target, started=time.monotonic())
+    return CallOutcome(target=plan.target, encrypted=bool(plan.spec.srtp), started=time.monotonic())
 
 
 def _attempted(outcome: CallOutcome, progress: CallProgress) -> None:
@@ -348,6 +356,7 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
             StreamOutcome(
                 label=stream.label,
                 codec=next((name for _, name in media[index].codecs() if name), None) if taken else None,
+                suite=next((each.suite for each in media[index].crypto_attributes), None) if taken else None,
                 remote=None if connection is None else Address(connection.address, media[index].port),
             )
         )

@@ -27,12 +27,14 @@ from siprec_sync.tls import TlsFiles, client_context
 SAMPLE_RATE = 8_000
 """Of the audio that is sent: G.711's."""
 _SECONDS = 3.0
+_ALL_SUITES = ("AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
 _EXAMPLES = """examples:
   siprec call 127.0.0.1:5060
   siprec call 'sip:recorder.example.com;transport=tcp' --seconds 10
   siprec call sips:recorder.example.com --tls-ca authority.pem
   siprec call 127.0.0.1:5060 --profile broadworks --hold 1-2
   siprec call 127.0.0.1:5060 --dtmf 123#
+  siprec call 'sips:recorder.example.com' --srtp
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
 """
 
@@ -75,6 +77,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add(
         "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
     )
+    add(
+        "--srtp",
+        metavar="SUITE",
+        nargs="?",
+        const=_ALL_SUITES,
+        type=_suite,
+        default=(),
+        help="encrypt the audio: with this crypto suite (AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32, "
+        "AEAD_AES_128_GCM, AEAD_AES_256_GCM), or without a name with any of them; needs the extra srtp",
+    )
     add("--user", metavar="NAME", help="who to be when the server asks (Digest); the password is in --password-file")
     add(
         "--password-file",
@@ -93,6 +105,13 @@ def add_tls(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--tls-ca", metavar="PEM", type=Path, help="authorities whose certificates are trusted (default: the system's)")
     add("--tls-insecure", action="store_true", help="take any certificate of the server")
+
+
+def _suite(text: str) -> tuple[str, ...]:
+    """Read the name of a crypto suite."""
+    if text.upper() not in _ALL_SUITES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_ALL_SUITES)}; TARGET stands before --srtp")
+    return (text.upper(),)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,9 +139,17 @@ def print_report(outcome: CallOutcome) -> None:
     )
     if not outcome.streams:
         return
-    head = ("label", "codec", "sent to", "packets", "seconds")
+    encrypted = outcome.encrypted
+    head = ("label", "codec", *(["encrypted"] if encrypted else []), "sent to", "packets", "seconds")
     rows = [
-        (stream.label, stream.codec or "refused", stream.remote, stream.packets_sent, f"{stream.seconds:.2f}")
+        (
+            stream.label,
+            stream.codec or "refused",
+            *([stream.suite or "no"] if encrypted else []),
+            stream.remote,
+            stream.packets_sent,
+            f"{stream.seconds:.2f}",
+        )
         for stream in outcome.streams
     ]
     write_text(table(head, rows))
@@ -183,6 +210,7 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
             local=Address("", 0),
             streams=offered_streams(labels, with_events=bool(digits)),
             from_uri=arguments.from_uri,
+            srtp=arguments.srtp,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
             dialect=Dialect.RFC7865 if profile is None else profile.dialect,
         ),

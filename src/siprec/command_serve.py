@@ -19,6 +19,7 @@ _EXAMPLES = """examples:
   siprec serve
   siprec serve -b udp://0.0.0.0:5060 -b tcp://0.0.0.0:5060 --recordings /var/lib/siprec
   siprec serve -b tls://0.0.0.0:5061 --tls-cert server.pem --tls-key server.key
+  siprec serve -b tls://0.0.0.0:5061 --tls-cert server.pem --tls-key server.key --srtp require
   siprec serve -b udp://0.0.0.0:5060 --digest-users users
   siprec serve -b udp://10.0.0.5:5060 --advertise 203.0.113.5 --rtp-ports 40000-49999
   siprec serve -c /etc/siprec.toml --check-config

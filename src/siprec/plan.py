@@ -13,11 +13,13 @@ from siprec.settings import ServeSettings
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.admission import AdmissionPolicy
 from siprec_core.recording.policy import ServerConfig, check_config
+from siprec_core.sdp.crypto import SrtpPolicy
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_sync.codecs import decodable_codecs
 from siprec_sync.listeners import Bind
 from siprec_sync.processors import ProcessorFactory, read_processor
+from siprec_sync.srtp import with_server_ciphers
 from siprec_sync.tls import TlsFiles
 
 
@@ -36,7 +38,7 @@ class ServerPlan:
 def make_plan(configuration: Configuration) -> ServerPlan:
     """Put together what the settings mean. Raises CommandError and ConfigurationError for what does not fit."""
     settings = configuration.settings
-    config = _config(settings)
+    config = with_server_ciphers(_config(settings))
     if "media.codecs" not in configuration.origins:
         config = replace(config, codecs=decodable_codecs())
     check_config(config)
@@ -57,6 +59,7 @@ def _config(settings: ServeSettings) -> ServerConfig:
         advertise_by_listener=tuple(_advertised(each) for each in settings.bind if each.advertise is not None),
         max_sessions=settings.max_sessions,
         when_full=settings.when_full,
+        srtp=SrtpPolicy(settings.srtp),
         admission=AdmissionPolicy(
             networks=settings.allow or (),
             max_sessions_per_peer=settings.max_sessions_per_peer,

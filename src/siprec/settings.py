@@ -17,6 +17,7 @@ from siprec.options import WORKERS, Worker
 from siprec_core.limits import Limits
 from siprec_core.recording.admission import UNDECIDED, WHEN_FULL
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sdp.crypto import SrtpPolicy
 from siprec_sync.directory_sinks import Durability
 from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.policy_hook import DECISION_SECONDS
@@ -191,6 +192,15 @@ class ServeSettings:
         "address to receive audio on (default: the one that the call came to)",
         flags=("--media-host",),
         metavar="ADDR",
+        live=True,
+    )
+    srtp: str = _row(
+        "media.srtp",
+        kinds.choice(*(policy.value for policy in SrtpPolicy)),
+        _CONFIG.srtp.value,
+        "encrypted audio (RFC 4568): allow (default, each line as it is offered), off or require; needs the extra srtp",
+        flags=("--srtp",),
+        metavar="NAME",
         live=True,
     )
     codecs: tuple[str, ...] = _row(

@@ -19,6 +19,7 @@ from siprec_sync.events import EventHub
 from siprec_sync.facade import ResultT
 from siprec_sync.listening import prepare_listening
 from siprec_sync.resolver import Resolver
+from siprec_sync.srtp import with_client_ciphers
 from siprec_sync.tls import TlsFiles
 
 _CLOSING_SECONDS = 40.0
@@ -131,7 +132,7 @@ async def connect(
     server is reached, which may have to wait for the DNS; port 0 takes any free port. Raises ConfigurationError when
     the local address or a TLS file cannot be used.
     """
-    config = config or ClientConfig()
+    config = with_client_ciphers(config or ClientConfig(), call)
     resolver = Resolver(None if settings is None else settings.lookup)
     find_hosts = partial(local_hosts, call, resolver=resolver, limits=config.limits)
     hosts = find_hosts() if call.hop is not None else await to_thread.run_sync(find_hosts, abandon_on_cancel=True)

@@ -31,10 +31,11 @@ from siprec_core.recording.call_events import (
 )
 from siprec_core.recording.client_audio import AudioDoors, ClientAudio
 from siprec_core.recording.client_state import ClientState, Wish
-from siprec_core.recording.commands import CloseMedia, Command, SendDatagram, SendStream
+from siprec_core.recording.commands import CloseMedia, Command, SendDatagram, SendMedia, SendStream
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.ports import PortPool
 from siprec_core.recording.request import read_request
+from siprec_core.recording.securing import SecureSending, offered_crypto
 from siprec_core.recording.signalling import read_description
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.offer import OfferedStream, build_offer
@@ -80,7 +81,7 @@ class RecordingClient(AudioDoors, WireDoors):
         self._ids = Ids(entropy)
         self._time_base = time_base
         self._endpoint = SipEndpoint(_endpoint_config(config), ids=self._ids)
-        self._resources = Resources(PortPool(*config.rtp_ports))
+        self._resources = Resources(PortPool(*config.rtp_ports), self._ids)
         self._outbox: Outbox[ClientOutput] = Outbox()
         self._spec: CallSpec | None = None
         self._lines: MediaLines | None = None
@@ -90,6 +91,7 @@ class RecordingClient(AudioDoors, WireDoors):
         """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
         self._audio = ClientAudio(self._ids)
+        self._secure = SecureSending(config.crypto)
         self._state = ClientState(limits=config.limits)
         self._reason = ""
         self._gone = False
@@ -117,12 +119,14 @@ class RecordingClient(AudioDoors, WireDoors):
         """Begin the call: take ports, then send the INVITE.
 
         Raises LocalProtocolError when the client was started or stopped before, when there is no stream or two have the
-        same label, when servers are to be located and the URI is no SIP URI, or when no media port is free.
+        same label, when servers are to be located and the URI is no SIP URI, when no media port is free, or when it is
+        to encrypt with a suite that there are no ciphers for.
         """
         if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
         check_streams(spec.streams)
         _check_uri(spec)
+        self._secure.check(spec.srtp)
         del now
         self._spec = spec
         self._endpoint.listen(spec.listening)
@@ -216,7 +220,7 @@ class RecordingClient(AudioDoors, WireDoors):
     def _describe(self, now: float) -> tuple[SessionDescription, bytes]:
         """Make the first offer and the first metadata."""
         spec, lines = self._call()
-        offered = _offered_streams(spec, lines)
+        offered = _offered_streams(spec, lines, self._ids)
         address = self.config.advertise or self.config.media_host or spec.local.host
         self._offer = build_offer(offered, address=address, session_id=self._ids.sdp_session())
         told = first_metadata(spec, ids=self._ids, unix_ns=self._time_base.unix_ns_at(now))
@@ -382,6 +386,7 @@ class RecordingClient(AudioDoors, WireDoors):
         for line in agreed.lines[: len(spec.streams)]:
             stream, local = spec.streams[line.index], lines.get(line.index)
             if local is not None:
+                line = self._secure.agree(local.media, line)
                 self._audio.negotiated(stream.label, local.media, line, ptime=stream.ptime, now=now)
         self._mute()
         return agreed.findings
@@ -410,7 +415,9 @@ class RecordingClient(AudioDoors, WireDoors):
 
     def _drain_audio(self) -> None:
         for output in self._audio.outputs():
-            self._outbox.put(output)
+            sealed = self._secure.seal(output) if isinstance(output, SendMedia) else output
+            if sealed is not None:
+                self._outbox.put(sealed)
 
     def _close(self, now: float) -> None:
         del now
@@ -439,9 +446,16 @@ def _check_uri(spec: CallSpec) -> None:
             raise LocalProtocolError(f"servers of {spec.uri!r} cannot be located: {error.message}") from error
 
 
-def _offered_streams(spec: CallSpec, lines: MediaLines) -> list[OfferedStream]:
+def _offered_streams(spec: CallSpec, lines: MediaLines, ids: Ids) -> list[OfferedStream]:
     return [
-        OfferedStream(label=stream.label, formats=stream.formats, port=line.port, ptime=stream.ptime)
+        OfferedStream(
+            label=stream.label,
+            formats=stream.formats,
+            port=line.port,
+            ptime=stream.ptime,
+            protocol="RTP/SAVP" if spec.srtp else "RTP/AVP",
+            crypto=offered_crypto(spec.srtp, ids),
+        )
         for index, stream in enumerate(spec.streams)
         if (line := lines.get(index)) is not None
     ]

@@ -18,6 +18,7 @@ from siprec_sync.events import EventHub
 from siprec_sync.facade import ResultT
 from siprec_sync.listening import prepare_listening
 from siprec_sync.resolver import Resolver
+from siprec_sync.srtp import with_client_ciphers
 from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import Bell
 
@@ -146,7 +147,7 @@ def connect(
     server is reached, which may have to wait for the DNS; port 0 takes any free port. Raises ConfigurationError when
     the local address or a TLS file cannot be used.
     """
-    config = config or ClientConfig()
+    config = with_client_ciphers(config or ClientConfig(), call)
     resolver = Resolver(None if settings is None else settings.lookup)
     hosts = local_hosts(call, resolver=resolver, limits=config.limits)
     return Call(*prepare_call(call, hosts, config=config, tls=tls, settings=settings, resolver=resolver))

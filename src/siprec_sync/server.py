@@ -32,6 +32,7 @@ from siprec_sync.listeners import Bind
 from siprec_sync.policy_hook import Hook, PolicyThreads, with_hook
 from siprec_sync.pump import Storage
 from siprec_sync.sinks import Sinks
+from siprec_sync.srtp import with_server_ciphers
 from siprec_sync.tls import TlsFiles
 from siprec_sync.waiting import Bell, EventStream
 
@@ -198,7 +199,7 @@ def serve(
     call, in threads of its own. Raises ConfigurationError when an address, the certificate or the place for recordings
     cannot be used.
     """
-    config = config or ServerConfig()
+    config = with_server_ciphers(config or ServerConfig())
     if policy_hook is not None:
         config = with_hook(config)
     core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)

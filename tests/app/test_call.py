@@ -223,6 +223,8 @@ def test_audio_of_another_kind_is_2(siprec: Program, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        ["127.0.0.1:5060", "--srtp", "ROT13"],
+        ["--srtp", "127.0.0.1:5060"],
         ["tel:+1555"],
         ["sip:"],
         ["127.0.0.1:x"],

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from siprec.settings import BY_NAME, SETTINGS, ServeSettings, options
 from siprec_core.errors import ConfigurationError
 from siprec_core.limits import Limits
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sdp.crypto import SrtpPolicy
 from tests.app.programs import Program
 
 
@@ -53,9 +54,15 @@ def test_option_before_environment_before_file_before_default(tmp_path: Path) ->
 def test_defaults_are_those_of_the_core() -> None:
     plan = make_plan(read([]))
     product = plan.config.product
-    assert plan.config == ServerConfig(product=product)
+    # The ciphers come with an extra, and are there when it is.
+    assert replace(plan.config, crypto=None) == ServerConfig(product=product)
     assert [str(bind) for bind in plan.binds] == ["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"]
     assert plan.tls is None
+
+
+def test_encryption_is_a_setting() -> None:
+    assert make_plan(read(["--srtp", "off"])).config.srtp is SrtpPolicy.OFF
+    assert make_plan(read([], {"SIPREC_MEDIA__SRTP": "off"})).config.crypto is None
 
 
 def test_each_limit_is_a_setting() -> None:

@@ -2,7 +2,7 @@
 
 from siprec_core.finding_codes.entry import FindingCode, Severity
 
-_W, _I = Severity.WARNING, Severity.INFO
+_E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 MEDIA_CODES = (
     FindingCode(
@@ -81,6 +81,27 @@ MEDIA_CODES = (
         "RFC 7983 7",
         "datagrams of another protocol came to the media port and were passed over",
         "nothing to do if the client tries ICE, DTLS or keep-alives",
+    ),
+    FindingCode(
+        "srtp-unauthenticated",
+        _E,
+        "RFC 3711 3.3",
+        "no packet of the encrypted line is authentic, and none is recorded: the key is not the sender's",
+        "encrypt with the key of the client's own a=crypto line, the one whose tag the answer repeats",
+    ),
+    FindingCode(
+        "srtp-rejected",
+        _W,
+        "RFC 3711 3.3",
+        "packets of an encrypted line failed authentication and were rejected",
+        "find out who sends them: damage, a key of an earlier offer, or an attacker",
+    ),
+    FindingCode(
+        "srtp-replayed",
+        _I,
+        "RFC 3711 3.3.2",
+        "packets of an encrypted line that came before were rejected",
+        "nothing to do if the network duplicates packets; otherwise somebody plays them again",
     ),
     FindingCode(
         "media-while-inactive",

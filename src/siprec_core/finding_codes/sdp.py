@@ -171,6 +171,13 @@ SDP_CODES = (
         "the keys of encrypted media came over signalling that is not protected",
         "send offers with a=crypto over TLS",
     ),
+    FindingCode(
+        "srtp-unavailable",
+        _W,
+        "RFC 7866 12.2",
+        "encrypted media was offered and refused: the ciphers are not installed",
+        "install the extra: pip install 'siprec[srtp]'",
+    ),
     FindingCode("sdp-hold-address", _I, "RFC 3264 8.4", "hold is told by the unspecified address", "send a=inactive"),
     FindingCode(
         "sdp-host-name",

@@ -8,6 +8,7 @@ from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding
 from siprec_core.limits import Limits
+from siprec_core.media.encryption import CryptoProvider
 from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import (
     DataMode,
@@ -65,6 +66,8 @@ class ClientConfig:
     """
     rewrite: Callable[[bytes], bytes] | None = None
     """Gives what is sent in place of each SIP message: to imitate another client towards a recorder under test."""
+    crypto: CryptoProvider | None = None
+    """The ciphers of SRTP; the frontends supply them where the extra `srtp` is installed."""
     limits: Limits = Limits()
 
 
@@ -102,6 +105,9 @@ class CallSpec:
     """Address of the recording client."""
     metadata: bytes | None = None
     """A document to send as it is; None builds one from `streams`."""
+    srtp: tuple[str, ...] = ()
+    """Crypto suites to encrypt the media with, most wanted first: each line is offered as RTP/SAVP with an own key for
+    each. Empty sends plain RTP."""
     dialect: Dialect = Dialect.RFC7865
     """The format of the documents that are built; an older one (`draft-recording`, `draft-siprec`) for a recorder that
     reads nothing else."""

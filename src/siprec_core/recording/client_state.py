@@ -39,6 +39,7 @@ class ClientState:
     """The description of a client's session, its metadata and its wishes."""
 
     __slots__ = (
+        "_accepted",
         "_last_number",
         "_limits",
         "_metadata",
@@ -62,6 +63,7 @@ class ClientState:
         """The change under way."""
         self.ours: SessionDescription | None = None
         """What we described last, and the server took."""
+        self._accepted: dict[str, str] = {}
         self.theirs: SessionDescription | None = None
         """What the server described last."""
         self.dialect = Dialect.RFC7865
@@ -146,7 +148,8 @@ class ClientState:
         """Give our description with the directions that we want now; raises LocalProtocolError before the first."""
         if self.ours is None:
             raise LocalProtocolError("the client has not offered anything yet")
-        return with_directions(self.ours, self._wanted)
+        settled = replace(self.ours, media=tuple(map(self._settled, self.ours.media)))
+        return with_directions(settled, self._wanted).continuing(self.ours)
 
     def answer(self, offer: SessionDescription) -> SessionDescription | None:
         """Answer an offer of the server's; None for one that has fewer lines than the session (RFC 3264 section 8).
@@ -164,7 +167,11 @@ class ClientState:
     def agree(self, ours: SessionDescription, theirs: SessionDescription) -> NegotiatedAnswer:
         """Take both descriptions of an exchange that is complete, whoever offered."""
         previous, self.ours, self.theirs = self.theirs, ours, theirs
-        return read_answer(ours, theirs, previous=previous)
+        agreed = read_answer(ours, theirs, previous=previous)
+        for line in agreed.lines:
+            if line.crypto is not None:
+                self._accepted[line.label or ""] = str(line.crypto)
+        return agreed
 
     def _wanted(self, _index: int, line: MediaDescription) -> Direction:
         return "inactive" if line.label in self.paused else "sendonly"
@@ -177,4 +184,12 @@ class ClientState:
             return MediaDescription(theirs.media, 0, theirs.protocol, theirs.formats, label)
         receives = offer.direction_of(theirs) in ("recvonly", "sendrecv") and ours.label not in self.paused
         direction: Direction = "sendonly" if receives else "inactive"
-        return directed(ours, direction)
+        return directed(self._settled(ours), direction)
+
+    def _settled(self, line: MediaDescription) -> MediaDescription:
+        """Give a line of ours with the one key that the server accepted, in place of all that were offered."""
+        accepted = self._accepted.get(line.label or "")
+        if accepted is None:
+            return line
+        kept = [each for each in line.attributes if each.name != "crypto" or each.value == accepted]
+        return replace(line, attributes=tuple(kept))

@@ -24,13 +24,14 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.redaction import filter_message
 from siprec_core.recording.report import Initiator
 from siprec_core.recording.request import RecordingBody, RecordingRequest
+from siprec_core.recording.securing import SecureLines, answer_keys
 from siprec_core.recording.snapshots import SnapshotRequests, needs_snapshot
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.negotiation import Answered, AnswerPlan, build_answer, plan_answer
 from siprec_core.sip.message import Request
 from siprec_core.sip.uas import Refusal, warning
-from siprec_core.types import Flow, MediaId, SessionId, SinkId
+from siprec_core.types import Flow, MediaId, SessionId, SinkId, Transport
 
 
 class SessionState(Enum):
@@ -157,6 +158,7 @@ class SessionExchanges(ABC):
         self._resources = resources
         self._outbox: Outbox[SessionOutput] = Outbox()
         self._lines = MediaLines(resources, host=config.media_host or invitation.flow.local.host)
+        self._secure = SecureLines(config.crypto, config.srtp, limits=config.limits)
         self._exchange: Exchange | None = None
         self._answered: Answered | None = None
         self._paused = False
@@ -329,10 +331,15 @@ class SessionExchanges(ABC):
     # negotiation
 
     def _negotiate(self, offer: SessionDescription, read: RecordingBody, now: float) -> None:
+        for one in self._secure.unavailable(offer):
+            self._note_finding(one, now)
         try:
             plan = plan_answer(
                 offer,
                 codecs=self._codecs,
+                srtp=self._secure.policy,
+                suites=self._secure.suites,
+                keys_protected=self.flow.transport is Transport.TLS,
                 offer_order=not self._config.prefer_own_codecs,
                 previous=self._answered,
             )
@@ -365,6 +372,7 @@ class SessionExchanges(ABC):
             ports=ports,
             address=self._config.media_address(self.flow),
             session_id=self._sdp_session,
+            keys=answer_keys(exchange.plan, self._answered, self._resources.ids),
             previous=None if self._answered is None else self._answered.answer,
         )
         if first:
@@ -375,6 +383,7 @@ class SessionExchanges(ABC):
             )
         # The line stands in the journal before the answer that lets its packets come.
         self._describe_lines(exchange.plan, now)
+        self._secure.agree(exchange.plan, now=now)
         self.account.offer_answered(exchange.offer, exchange.plan, answer, now=now)
         self._answered = Answered(offer=exchange.offer, plan=exchange.plan, answer=answer)
         self._exchange = None
@@ -399,6 +408,7 @@ class SessionExchanges(ABC):
             self._note_finding(finding("sdp-answer-line-count", "answer", message), now)
             return
         changed = plan.accepted != self._answered.plan.accepted
+        self._secure.agree(plan, now=now)
         self.account.offer_answered(theirs, plan, ours, now=now)
         answered = self._answered = Answered(offer=theirs, plan=plan, answer=ours)
         self._drop_exchange(answered)

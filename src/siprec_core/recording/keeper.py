@@ -14,19 +14,20 @@ FLUSH_SECONDS = 0.2
 _FLUSH_SIZE = 256 * 1024
 """Octets gathered that go to the sink at once."""
 _EARLY_MESSAGES = 64
-"""Messages kept before the journal is opened: an INVITE comes again only few times."""
+"""Messages, and findings, kept before the journal is opened: an INVITE comes again only few times."""
 
 
 class JournalKeeper:
     """The journal of one session, from before it is opened to its end."""
 
-    __slots__ = ("_early", "_gathered", "_gathered_size", "_outbox", "_writer", "flush_at", "sink")
+    __slots__ = ("_early", "_early_findings", "_gathered", "_gathered_size", "_outbox", "_writer", "flush_at", "sink")
 
     def __init__(self, writer: JournalWriter, outbox: Puts[SinkCommand]) -> None:
         """Writes go to `outbox`, which the session shares, so that they keep their place among its commands."""
         self._writer = writer
         self._outbox = outbox
         self._early: list[tuple[bytes, Flow, bool, float]] = []
+        self._early_findings: list[tuple[Finding, float]] = []
         self._gathered: list[bytes] = []
         self._gathered_size = 0
         self.sink: SinkId | None = None
@@ -58,6 +59,9 @@ class JournalKeeper:
         for data, path, sent, at in self._early:
             self._gather(self._writer.sip(data, flow=path, sent=sent, now=at), now)
         self._early.clear()
+        for found, at in self._early_findings:
+            self._gather(self._writer.finding(found, now=at), now)
+        self._early_findings.clear()
 
     def add_line(self, line: int, *, label: str | None, rtp: Address, rtcp: Address | None, now: float) -> None:
         """Describe a media line before its packets."""
@@ -82,9 +86,11 @@ class JournalKeeper:
         self._gather(self._writer.media(line, component, datagrams), now)
 
     def finding(self, found: Finding, *, now: float) -> None:
-        """Keep a finding that no packet shows; one before `open` is in the account alone."""
+        """Keep a finding that no packet shows; before `open` it waits for that."""
         if self.sink is not None:
             self._gather(self._writer.finding(found, now=now), now)
+        elif len(self._early_findings) < _EARLY_MESSAGES:
+            self._early_findings.append((found, now))
 
     def note(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> None:
         """Keep an entry of the timeline that no packet shows."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import count
 
+from siprec_core.entropy import Ids
 from siprec_core.media.commands import BindMedia, CloseMedia
 from siprec_core.recording.ports import PortPool
 from siprec_core.types import Address, MediaId, SinkId
@@ -12,12 +13,13 @@ BIND_ATTEMPTS = 100
 
 
 class Resources:
-    """What the sessions of one server share: the port pool and the numbering of media and sinks."""
+    """What the sessions of one server share: the port pool, random ids and keys, the numbering of media and sinks."""
 
-    __slots__ = ("_media", "_sinks", "ports")
+    __slots__ = ("_media", "_sinks", "ids", "ports")
 
-    def __init__(self, ports: PortPool) -> None:
+    def __init__(self, ports: PortPool, ids: Ids) -> None:
         self.ports = ports
+        self.ids = ids
         self._media = count(1)
         self._sinks = count(1)
 

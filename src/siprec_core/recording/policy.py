@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from siprec_core.errors import ConfigurationError, RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.media.encryption import CryptoProvider
 from siprec_core.metadata.privacy import MetadataFilter
 from siprec_core.recording.admission import UNDECIDED, AdmissionPolicy, check_admission
+from siprec_core.sdp.crypto import SrtpPolicy
 from siprec_core.sip import uas
 from siprec_core.sip.advertised import Advertised, advertised
 from siprec_core.sip.authentication import DigestRule
@@ -60,6 +62,11 @@ class ServerConfig:
     """
     prefer_own_codecs: bool = False
     """Take the first of `codecs` that is offered instead of the first of the offer that is among them."""
+    srtp: SrtpPolicy = SrtpPolicy.ALLOW
+    """Whether encrypted media (RFC 4568) is refused, answered where it is offered, or required."""
+    crypto: CryptoProvider | None = None
+    """The ciphers of SRTP. Without them encrypted media is refused with a finding; the frontends supply them where the
+    extra `srtp` is installed."""
     strict: bool = False
     """Refuse what RFC 7866 does not allow instead of recording it with a finding."""
     manual: bool = False
@@ -106,6 +113,8 @@ def check_config(config: ServerConfig) -> None:
         raise ConfigurationError(f"undecided: {config.undecided!r} is neither accept nor reject")
     if config.min_se < LEAST_MIN_SE or config.session_expires < config.min_se:
         raise ConfigurationError("min_se: at least 90 seconds and not above session_expires (RFC 4028)")
+    if config.srtp is SrtpPolicy.REQUIRE and config.crypto is None:
+        raise ConfigurationError("srtp: encrypted media is required, and there are no ciphers for it")
 
 
 @dataclass(frozen=True, slots=True)

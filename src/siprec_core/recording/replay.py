@@ -403,7 +403,9 @@ class Replay:
     def _negotiate(self, offer: SessionDescription, answer: SessionDescription, now: float) -> None:
         plan = plan_of(offer, answer)
         if self.account is not None:
-            self.account.found(*offer_findings(offer, plan, self._negotiated))
+            # What another capture shows was sent for all to read.
+            protected = _transport(self._start.get("transport")) is Transport.TLS
+            self.account.found(*offer_findings(offer, plan, self._negotiated, keys_protected=protected))
             self.account.offer_answered(offer, plan, answer, now=now)
         self._negotiated = Negotiated(offer=offer, plan=plan, answer=answer)
 

@@ -87,7 +87,7 @@ class SessionRouter(WireDoors, Entrance):
             ),
             ids=self._ids,
         )
-        self._resources = Resources(PortPool(*config.rtp_ports))
+        self._resources = Resources(PortPool(*config.rtp_ports), self._ids)
         self._outbox: Outbox[ServerOutput] = Outbox()
         self._sessions: dict[SessionId, RecordingSession] = {}
         self._usages: dict[SessionId, UsageId] = {}

@@ -12,7 +12,6 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
 from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked
-from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.capture import CaptureGate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.decision import Decision, PolicyRequest
@@ -234,6 +233,9 @@ class RecordingSession(SessionExchanges):
             return
         self._last_heard = now
         self._follow_pause(now)
+        batch = self._secure.receive(line.index, batch, component=component)
+        while (told := self._secure.poll(line.index)) is not None:
+            self._tell(line.index, told, now)
         batch = self._capture.admit(line.index, batch, component)
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
@@ -383,7 +385,11 @@ class RecordingSession(SessionExchanges):
         self.state = SessionState.RENDERING
         self._listening.end()
         self._drain_listening()
-        received, rejected = _packet_counts(self.account)
+        received, rejected = self._packet_counts()
+        for index, counts in self._secure.counts().items():
+            fields: NoteFields = {"failed": counts.failed, "replayed": counts.replayed}
+            self.account.noted("srtp-rejected", fields, now=self._ended, line=index)
+            self._journal.note("srtp-rejected", fields, now=self._ended, line=index)
         self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))
 
@@ -396,9 +402,10 @@ class RecordingSession(SessionExchanges):
             SessionEnded(session=self.id, reason=self._end_reason, status=status, directory=self.directory)
         )
 
-
-def _packet_counts(account: RecordingAccount) -> tuple[dict[int, int], dict[int, int]]:
-    """Give the packets received and rejected by line."""
-    counts = {index: line.receiver.statistics() for index, line in account.lines.items()}
-    received = {index: count.packets_received for index, count in counts.items()}
-    return received, {index: count.packets_rejected for index, count in counts.items()}
+    def _packet_counts(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Give the packets received and rejected by line."""
+        counts = {index: line.receiver.statistics() for index, line in self.account.lines.items()}
+        received = {index: count.packets_received for index, count in counts.items()}
+        return received, {
+            index: count.packets_rejected + self._secure.packets_rejected(index) for index, count in counts.items()
+        }

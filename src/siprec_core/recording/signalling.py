@@ -345,11 +345,22 @@ def read_description(message: Request | Response, *, limits: Limits) -> SessionD
     return None
 
 
-def offer_findings(offer: SessionDescription, plan: AnswerPlan, previous: Negotiated | None) -> tuple[Finding, ...]:
-    """Give what was found when the offer was answered: what planning with the codecs of the answer finds."""
+def offer_findings(
+    offer: SessionDescription, plan: AnswerPlan, previous: Negotiated | None, *, keys_protected: bool = True
+) -> tuple[Finding, ...]:
+    """Give what was found when the offer was answered: what planning with codecs and suites of the answer finds.
+
+    `keys_protected` false tells that the offer came over signalling that others can read (RFC 4568 section 8.3).
+    """
+    suites = tuple(line.crypto.suite for line in plan.accepted if line.crypto is not None)
+    policy = SrtpPolicy.OFF if not suites else SrtpPolicy.ALLOW
+    if plan.accepted and len(suites) == len(plan.accepted):
+        policy = SrtpPolicy.REQUIRE
     codecs = [Codec(each.encoding, each.clock_rate, each.channels) for line in plan.lines for each in line.formats]
     try:
-        return plan_answer(offer, codecs=codecs, previous=previous, srtp=SrtpPolicy.ALLOW).findings
+        return plan_answer(
+            offer, codecs=codecs, previous=previous, srtp=policy, suites=suites, keys_protected=keys_protected
+        ).findings
     except NegotiationError:
         return ()
 

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siprec_core.entropy import Ids
 from siprec_core.media.commands import BindMedia, CloseMedia
 from siprec_core.recording.lines import BIND_ATTEMPTS, MediaLines, Resources
 from siprec_core.recording.ports import PortPool
 from siprec_core.types import Address, MediaId
+from tests.core.harness import entropy
 
 
 def resources(pairs: int = 20) -> Resources:
-    return Resources(PortPool(30_000, 30_000 + 2 * pairs - 1))
+    return Resources(PortPool(30_000, 30_000 + 2 * pairs - 1), Ids(entropy(5)))
 
 
 @pytest.fixture

@@ -1,0 +1,165 @@
+"""The ciphers of pylibsrtp: beside other implementations, there and back, and what must not be opened."""
+
+import pytest
+
+pytest.importorskip("pylibsrtp", reason="the extra srtp is not installed")
+
+from siprec_core.errors import ConfigurationError
+from siprec_core.media.encryption import CryptoFailure, MasterKey
+from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.policy import ServerConfig
+from siprec_core.sdp.crypto import SUITES, SrtpPolicy
+from siprec_core.types import Address
+from siprec_sync import srtp
+from siprec_sync.srtp import PylibsrtpProvider, with_client_ciphers, with_server_ciphers
+from tests.core.media.lines import rtp
+
+PROVIDER = PylibsrtpProvider()
+CM_80 = "AES_CM_128_HMAC_SHA1_80"
+REPORT = bytes.fromhex("81c8000dcafebabe4e565445524a1d2e0000000100000002000003e8")
+"""A sender report as far as its head; SRTCP does not look into it."""
+
+
+def key_of(suite: str, octet: int = 7) -> MasterKey:
+    return MasterKey(suite, bytes((octet + each) & 0xFF for each in range(SUITES[suite].size)))
+
+
+def opened(packet: bytes, key: MasterKey) -> bytes | CryptoFailure:
+    return PROVIDER.context(key, sending=False).unprotect(packet)
+
+
+@pytest.mark.requirement("3711-4.3-a")
+def test_the_session_keys_and_the_key_stream_of_rfc_3711() -> None:
+    """Appendix B.3 derives the cipher key C61E7A93... from this master key; from that, salt and index comes this."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    master = bytes.fromhex("E1F97A0D3E018BE0D64FA32C06DE4139" + "0EC675AD498AFEEBB6960B3AABE6")
+    cipher_key = bytes.fromhex("C61E7A93744F39EE10734AFE3FF7A087")
+    cipher_salt = int.from_bytes(bytes.fromhex("30CBBC08863D8C85D49DB34A9AE1"), "big")
+    packet = rtp(0x1234, ssrc=0xDECAFBAD)
+    found = PROVIDER.context(MasterKey(CM_80, master), sending=True).protect(packet)
+    assert isinstance(found, bytes)
+    # RFC 3711 4.1.1: IV = (k_s * 2^16) XOR (SSRC * 2^64) XOR (i * 2^16)
+    start = cipher_salt << 16 ^ 0xDECAFBAD << 64 ^ 0x1234 << 16
+    encryptor = Cipher(algorithms.AES(cipher_key), modes.CTR(start.to_bytes(16, "big"))).encryptor()
+    assert found[12:-10] == encryptor.update(packet[12:])
+
+
+@pytest.mark.requirement("4568-6.2-a")
+@pytest.mark.parametrize(("suite", "size"), [("AEAD_AES_128_GCM", 16), ("AEAD_AES_256_GCM", 32)])
+def test_gcm_is_what_rfc_7714_computes(suite: str, size: int) -> None:
+    """Key derivation of RFC 3711 section 4.3 and the nonce of RFC 7714 section 8.1, beside another AES-GCM."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    key = key_of(suite)
+    master, salt = key.key[:size], int.from_bytes(key.key[size:] + bytes(2), "big")
+
+    def derived(label: int, count: int) -> bytes:
+        block = (salt ^ label << 48) << 16
+        cipher = Cipher(algorithms.AES(master), modes.CTR(block.to_bytes(16, "big"))).encryptor()
+        return cipher.update(bytes(count))
+
+    packet = rtp(5, ssrc=0x4D617273)
+    nonce = int.from_bytes(derived(2, 12), "big") ^ 0x4D617273 << 48 ^ 5
+    sealed = AESGCM(derived(0, size)).encrypt(nonce.to_bytes(12, "big"), packet[12:], packet[:12])
+    assert PROVIDER.context(key, sending=True).protect(packet) == packet[:12] + sealed
+    assert opened(packet[:12] + sealed, key) == packet
+
+
+@pytest.mark.requirement("3711-3.4-a", "4568-6.2-a")
+@pytest.mark.parametrize("suite", PROVIDER.suites)
+def test_there_and_back(suite: str) -> None:
+    sending, receiving = (PROVIDER.context(key_of(suite), sending=each) for each in (True, False))
+    grown = {"AES_CM_128_HMAC_SHA1_80": (10, 14), "AES_CM_128_HMAC_SHA1_32": (4, 14)}.get(suite, (16, 20))
+    for number in range(3):
+        packet = rtp(number)
+        sealed = sending.protect(packet)
+        assert isinstance(sealed, bytes)
+        assert sealed[:12] == packet[:12]
+        assert sealed[12 : len(packet)] != packet[12:]
+        assert len(sealed) - len(packet) == grown[0]
+        assert receiving.unprotect(sealed) == packet
+        report = sending.protect_rtcp(REPORT)
+        assert isinstance(report, bytes)
+        assert len(report) - len(REPORT) == grown[1]
+        assert receiving.unprotect_rtcp(report) == REPORT
+
+
+@pytest.mark.requirement("3711-3.3.1-a", "3711-3.3.2-a")
+@pytest.mark.parametrize("suite", PROVIDER.suites)
+def test_wraps_losses_and_replays(suite: str) -> None:
+    """The rollover counter follows 70,000 packets; lost ones do not matter; an old one is never opened again."""
+    sending, receiving = (PROVIDER.context(key_of(suite), sending=each) for each in (True, False))
+    first = sealed = sending.protect(rtp(0xFF00, size=1))
+    assert isinstance(first, bytes)
+    for number in range(0xFF00, 0xFF00 + 70_000):
+        if number > 0xFF00:
+            sealed = sending.protect(rtp(number, size=1))
+        if number % 3 == 0 or number == 0xFF00:
+            assert isinstance(sealed, bytes)
+            assert receiving.unprotect(sealed) == rtp(number, size=1)
+    assert isinstance(sealed, bytes)
+    last = sending.protect(rtp(0xFF00 + 70_000, size=1))
+    assert isinstance(last, bytes)
+    assert receiving.unprotect(last[:-1] + bytes([last[-1] ^ 1])) is CryptoFailure.AUTHENTICATION
+    assert receiving.unprotect(last) == rtp(0xFF00 + 70_000, size=1)
+    assert receiving.unprotect(last) is CryptoFailure.REPLAY
+    assert isinstance(receiving.unprotect(first), CryptoFailure)
+
+
+@pytest.mark.requirement("3711-3.3.2-a")
+def test_what_comes_late_within_the_window_is_opened() -> None:
+    sending, receiving = (PROVIDER.context(key_of(CM_80), sending=each) for each in (True, False))
+    packets = [sending.protect(rtp(number)) for number in range(1_500)]
+    order = [0, 1_499, 500, 499 + 1, 100]
+    found = [receiving.unprotect(packets[each]) for each in order]  # type: ignore[arg-type]
+    assert found == [rtp(0), rtp(1_499), rtp(500), CryptoFailure.REPLAY, CryptoFailure.REPLAY]
+
+
+@pytest.mark.parametrize("suite", PROVIDER.suites)
+def test_a_wrong_key_opens_nothing(suite: str) -> None:
+    sealed = PROVIDER.context(key_of(suite), sending=True).protect(rtp(1))
+    assert isinstance(sealed, bytes)
+    assert opened(sealed, key_of(suite, 8)) is CryptoFailure.AUTHENTICATION
+
+
+@pytest.mark.parametrize("suite", PROVIDER.suites)
+@pytest.mark.parametrize(
+    "packet", [b"", b"\x80", rtp(1)[:12], bytes(40), bytes([0x9F]) * 40, bytes([0x90]) * 14, b"\x80" * 1_501]
+)
+def test_hostile_packets_open_nothing(suite: str, packet: bytes) -> None:
+    for sending in (False, True):
+        context = PROVIDER.context(key_of(suite), sending=sending)
+        assert isinstance(context.unprotect(packet), CryptoFailure)
+        assert isinstance(context.unprotect_rtcp(packet), CryptoFailure)
+
+
+def test_packets_too_long_to_be_protected() -> None:
+    context = PROVIDER.context(key_of(CM_80), sending=True)
+    assert isinstance(context.protect(rtp(1, size=1_344)), bytes)
+    assert context.protect(rtp(2, size=1_345)) is CryptoFailure.MALFORMED
+
+
+CALL = CallSpec(uri="sip:r@a", local=Address("", 0), streams=(StreamSpec(label="1", aor="sip:a@b"),))
+SECURE_CALL = CallSpec(uri="sip:r@a", local=Address("", 0), streams=CALL.streams, srtp=(CM_80,))
+
+
+def test_configurations_get_the_ciphers_that_they_lack() -> None:
+    assert isinstance(with_server_ciphers(ServerConfig()).crypto, PylibsrtpProvider)
+    assert with_server_ciphers(ServerConfig(srtp=SrtpPolicy.OFF)).crypto is None
+    own = ServerConfig(crypto=PROVIDER)
+    assert with_server_ciphers(own) is own
+    assert isinstance(with_client_ciphers(ClientConfig(), SECURE_CALL).crypto, PylibsrtpProvider)
+    assert with_client_ciphers(ClientConfig(), CALL).crypto is None
+    mine = ClientConfig(crypto=PROVIDER)
+    assert with_client_ciphers(mine, SECURE_CALL) is mine
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(srtp, "find_spec", lambda name: None)
+    assert with_server_ciphers(ServerConfig()).crypto is None
+    with pytest.raises(ConfigurationError, match=r"pip install 'siprec\[srtp\]'"):
+        with_server_ciphers(ServerConfig(srtp=SrtpPolicy.REQUIRE))
+    with pytest.raises(ConfigurationError, match=r"pip install 'siprec\[srtp\]'"):
+        with_client_ciphers(ClientConfig(), SECURE_CALL)
