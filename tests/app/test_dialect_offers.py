@@ -10,7 +10,7 @@ from siprec.description import describe_document
 from siprec.documents import decode
 from tests.core.dialect_offers import FOLDER, OFFERS, hostile_twins, message
 
-BY_SESSION_ONLY = {"sdp-line-refused", "sdp-bundle-ignored", "sdp-host-name"}
+BY_SESSION_ONLY = {"sdp-line-refused", "sdp-bundle-ignored", "sdp-host-name", "srtp-unavailable"}
 """Findings of the server's answer."""
 BY_REVIEW = {"metadata-disposition", "sdp-hold-address", "sdp-not-sendonly"}
 """Findings of what the RFC asks of a recording session: `validate` tells them."""

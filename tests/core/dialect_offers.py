@@ -128,7 +128,7 @@ OFFERS = {
             Line("3", formats="0 8", answer="", protocol="UDP/TLS/RTP/SAVPF"),
             Line("4"),
         ),
-        _codes("sdp-line-refused"),
+        _codes("sdp-line-refused srtp-unavailable"),
     ),
     "session-direction": Offer(
         (Line("1"), Line("2", direction="sendrecv")),
