@@ -27,7 +27,7 @@ EXPORTS: dict[str, frozenset[str]] = {
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",
-        "SessionEstablished", "SessionRefused", "SessionRequested", "SourceFound", "StreamsChanged",
+        "SessionEstablished", "SessionRefused", "SessionRequested", "SourceFound", "StreamStalled", "StreamsChanged",
         "AudioFinished", "CallEvent", "RecordingAttempted", "RecordingAnswered", "RecordingEnded", "RecordingRefused",
         "Address", "Component", "DatagramBatch", "Entropy", "Flow", "FlowId", "Limits", "Listening", "MediaId",
         "SessionId", "SinkId", "TimeBase", "Transport",

@@ -22,6 +22,7 @@ from siprec_core.recording.events import (
     SessionRequested,
     SourceFound,
     StreamsChanged,
+    StreamStalled,
 )
 from siprec_core.types import Address, SessionId
 from siprec_sync.events import printable
@@ -170,6 +171,9 @@ def _line(event: Event) -> tuple[int, str]:
             return logging.INFO, f"metadata received, {'complete' if event.complete else 'partial'}"
         case SourceFound():
             return logging.INFO, f"stream {event.label} comes from {event.source}, SSRC {event.ssrc:#010x}"
+        case StreamStalled():
+            since = "no packet since its answer" if event.never else "no packet any more"
+            return logging.WARNING, "; ".join((f"stream {event.label}: {since}, {event.seconds:.0f} s", *event.reasons))
         case SessionEnded():
             level = logging.INFO if event.status == "completed" else logging.ERROR
             return level, f"ended ({event.reason}), {event.status}, {event.directory}"

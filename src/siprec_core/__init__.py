@@ -57,6 +57,7 @@ from siprec_core.recording.events import (
     SessionRequested,
     SourceFound,
     StreamsChanged,
+    StreamStalled,
 )
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
@@ -134,6 +135,7 @@ __all__ = [
     "SessionRefused",
     "SessionRequested",
     "SourceFound",
+    "StreamStalled",
     "StreamsChanged",
     # events of the client
     "AudioFinished",

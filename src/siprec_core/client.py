@@ -79,7 +79,7 @@ class RecordingClient(WireDoors):
         self._ids = Ids(entropy)
         self._time_base = time_base
         self._endpoint = SipEndpoint(_endpoint_config(config), ids=self._ids)
-        self._resources = Resources(PortPool(*config.rtp_ports))
+        self._resources = Resources(PortPool(*config.rtp_ports), self._ids)
         self._outbox: Outbox[ClientOutput] = Outbox()
         self._spec: CallSpec | None = None
         self._lines: MediaLines | None = None
@@ -88,7 +88,7 @@ class RecordingClient(WireDoors):
         self._offered: SessionDescription | None = None
         """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
-        self._audio = ClientAudio(self._ids)
+        self._audio = ClientAudio(self._ids, time_base=time_base)
         self._state = ClientState(limits=config.limits)
         self._reason = ""
         self._gone = False
@@ -122,11 +122,10 @@ class RecordingClient(WireDoors):
             raise LocalProtocolError("the client was started before")
         check_streams(spec.streams)
         _check_uri(spec)
-        del now
         self._spec = spec
         self._endpoint.listen(spec.listening)
         self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
-        self._take_ports(spec, self._lines)
+        self._take_ports(spec, self._lines, now)
 
     def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
         """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
@@ -203,7 +202,7 @@ class RecordingClient(WireDoors):
         line = None if self._lines is None else self._lines.by_media(media)
         if line is None or self._lines is None or media in self._lines.closing:
             return
-        command = self._lines.retry(line)
+        command = self._lines.retry(line, now=now)
         if command is not None:
             self._outbox.put(command)
             return
@@ -216,15 +215,14 @@ class RecordingClient(WireDoors):
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the success of a `CloseMedia`."""
-        del now
         if self._lines is not None:
-            self._lines.closed(media)
+            self._lines.closed(media, now=now)
 
     # inside
 
-    def _take_ports(self, spec: CallSpec, lines: MediaLines) -> None:
+    def _take_ports(self, spec: CallSpec, lines: MediaLines, now: float) -> None:
         for index in range(len(spec.streams)):
-            command = lines.open(index, mux=False)
+            command = lines.open(index, mux=False, now=now)
             if command is None:
                 raise LocalProtocolError("no free media port")
             self._outbox.put(command)
@@ -279,6 +277,7 @@ class RecordingClient(WireDoors):
                 self._outbox.extend(self._state.abandon())
                 # RFC 3261 15.1.1: the sender of BYE, and who receives it, stops sending at once.
                 self._audio.clear()
+                self._drain_audio()
             case CallGone():
                 self._close(now)
             case OfferReceived(usage=usage, request=request):
@@ -432,6 +431,7 @@ class RecordingClient(WireDoors):
             return
         self._gone = True
         self._audio.clear()
+        self._drain_audio()
         if self._lines is not None:
             for index in self._lines.indexes():
                 command: CloseMedia | None = self._lines.close(index)

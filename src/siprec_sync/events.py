@@ -32,6 +32,7 @@ from siprec_core.recording.events import (
     SessionRequested,
     SourceFound,
     StreamsChanged,
+    StreamStalled,
 )
 from siprec_core.types import SessionId
 
@@ -309,6 +310,9 @@ def log_event(event: Event) -> None:
             level, text = logging.DEBUG, "metadata, complete" if event.complete else "metadata, partial"
         case SourceFound():
             level, text = logging.INFO, f"stream {event.label} comes from {event.source}, SSRC {event.ssrc:#010x}"
+        case StreamStalled():
+            level, text = logging.WARNING, f"stream {event.label}: no packet for {event.seconds:.0f} s"
+            text = "; ".join((text, *event.reasons))
         case SessionEnded():
             level = logging.INFO if event.status == "completed" else logging.ERROR
             text = f"ended ({event.reason}), {event.status}, {event.directory}"
@@ -362,4 +366,4 @@ def printable(text: str, *, longest: int = 1_000) -> str:
 
 
 def _only_informs(event: object) -> bool:
-    return isinstance(event, (FindingRaised, Diagnostic, MetadataUpdated, SourceFound))
+    return isinstance(event, (FindingRaised, Diagnostic, MetadataUpdated, SourceFound, StreamStalled))

@@ -112,7 +112,7 @@ class Invitation:
 
 
 @dataclass(slots=True)
-class _Exchange:
+class Exchange:
     """An offer/answer exchange whose sockets are being bound."""
 
     offer: SessionDescription
@@ -155,7 +155,7 @@ class SessionExchanges(ABC):
         self._resources = resources
         self._outbox: Outbox[SessionOutput] = Outbox()
         self._lines = MediaLines(resources, host=config.media_host or invitation.flow.local.host)
-        self._exchange: _Exchange | None = None
+        self._exchange: Exchange | None = None
         self._answered: Answered | None = None
         self._paused = False
         self._repair_needed = False
@@ -216,11 +216,10 @@ class SessionExchanges(ABC):
 
     def media_failed(self, media: MediaId, error: str, *, now: float) -> None:
         """Take the failure to bind; another port is tried before the offer is refused with 503."""
-        del now
         line = self._lines.by_media(media)
         if line is None or media in self._lines.closing:
             return
-        command = self._lines.retry(line)
+        command = self._lines.retry(line, now=now)
         if command is not None:
             self._outbox.put(command)
             return
@@ -341,11 +340,11 @@ class SessionExchanges(ABC):
         self._found(plan.findings)
         if self._paused:
             plan = held(plan)
-        self._exchange = _Exchange(offer, plan, read)
+        self._exchange = Exchange(offer, plan, read)
         for line in plan.accepted:
             if line.index in self._lines:
                 continue
-            command = self._lines.open(line.index, mux=line.rtcp_mux)
+            command = self._lines.open(line.index, mux=line.rtcp_mux, now=now)
             if command is None:
                 self._refuse_exchange(self._unavailable("no free media port"))
                 return
@@ -353,7 +352,7 @@ class SessionExchanges(ABC):
         if self._lines.all_bound:
             self._complete_exchange(self._exchange, now)
 
-    def _complete_exchange(self, exchange: _Exchange, now: float) -> None:
+    def _complete_exchange(self, exchange: Exchange, now: float) -> None:
         first = self._answered is None
         accepted = [line.index for line in exchange.plan.accepted]
         ports = {line.index: line.port for line in map(self._lines.get, accepted) if line is not None}

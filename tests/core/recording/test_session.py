@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siprec_core.entropy import Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.recording.commands import (
@@ -41,7 +42,7 @@ from siprec_core.recording.session import (
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, Transport
-from tests.core.harness import TIME_BASE
+from tests.core.harness import TIME_BASE, entropy
 from tests.core.messages import METADATA, OFFER, invite, read, request
 
 FLOW = Flow(Transport.UDP, Address("192.0.2.1", 5060), Address("192.0.2.2", 5070))
@@ -65,7 +66,7 @@ class Bench:
         self, data: bytes | None = None, *, limits: Limits | None = None, pairs: int = 50, advertise: str | None = None
     ) -> None:
         self.raw = data or invite()
-        self.resources = Resources(PortPool(30_000, 30_000 + 2 * pairs - 1))
+        self.resources = Resources(PortPool(30_000, 30_000 + 2 * pairs - 1), Ids(entropy(1)))
         self.pairs = pairs
         self.now = 0.0
         self.session = RecordingSession(

@@ -26,7 +26,7 @@ class Bench:
         spec = RecordSpec(uri="sip:phone@192.0.2.2", hop=Hop(Transport.UDP, CLIENT), local=SERVER)
         self.invite = invite_without_offer(spec, ids=Ids(entropy(1)))
         self.invite.headers.add("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1")
-        self.resources = Resources(PortPool(30_000, 30_019))
+        self.resources = Resources(PortPool(30_000, 30_019), Ids(entropy(2)))
         tag = self.invite.from_.tag or ""
         self.session = StartedSession(
             Invitation(session=SessionId("s1"), request=self.invite, read=None, flow=FLOW, raw=b"", local_tag=tag),
