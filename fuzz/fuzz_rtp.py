@@ -3,9 +3,10 @@
 import sys
 
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.rtp.compound import read_packet
 from siprec_core.rtp.demux import classify
 from siprec_core.rtp.packet import RtpPacket
-from siprec_core.rtp.rtcp import GOODBYE, Goodbye, parse_compound
+from siprec_core.rtp.rtcp import parse_compound
 
 
 def check(data: bytes) -> None:
@@ -37,12 +38,10 @@ def _check_rtcp(data: bytes) -> None:
     assert packets
     assert sum(4 + len(packet.body) for packet in packets) <= len(data)
     for packet in packets:
-        if packet.packet_type == GOODBYE:
-            try:
-                goodbye = Goodbye.parse(packet)
-            except RemoteProtocolError:
-                continue
-            assert len(goodbye.ssrcs) == packet.count
+        typed = read_packet(packet)
+        if typed is not None:
+            (again,) = parse_compound(typed.to_bytes())
+            assert read_packet(again) == typed
 
 
 def _check_place(error: RemoteProtocolError, data: bytes) -> None:

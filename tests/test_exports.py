@@ -30,7 +30,7 @@ EXPORTS: dict[str, frozenset[str]] = {
         "DeliverAudio", "EndAudio", "AudioFrame", "CodecProvider", "Codecs", "TapId",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "DigitReceived", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",
-        "SessionEstablished", "SessionRefused", "SessionRequested", "SourceFound", "StreamsChanged",
+        "SessionEstablished", "SessionRefused", "SessionRequested", "SourceFound", "StreamStalled", "StreamsChanged",
         "AudioFinished", "CallEvent", "RecordingAttempted", "RecordingAnswered", "RecordingEnded", "RecordingRefused",
         "Address", "Component", "DatagramBatch", "Entropy", "Flow", "FlowId", "Limits", "Listening", "MediaId",
         "SessionId", "SinkId", "TimeBase", "Transport",

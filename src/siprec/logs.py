@@ -23,6 +23,7 @@ from siprec_core.recording.events import (
     SessionRequested,
     SourceFound,
     StreamsChanged,
+    StreamStalled,
 )
 from siprec_core.types import Address, SessionId
 from siprec_sync.events import printable
@@ -174,6 +175,9 @@ def _line(event: Event) -> tuple[int, str]:
         case DigitReceived():
             # Digits may be a card's number, so logs tell only that there was one.
             return logging.DEBUG, "a key was pressed"
+        case StreamStalled():
+            since = "no packet since its answer" if event.never else "no packet any more"
+            return logging.WARNING, "; ".join((f"stream {event.label}: {since}, {event.seconds:.0f} s", *event.reasons))
         case SessionEnded():
             level = logging.INFO if event.status == "completed" else logging.ERROR
             return level, f"ended ({event.reason}), {event.status}, {event.directory}"

@@ -54,6 +54,7 @@ def make_plan(configuration: Configuration) -> ServerPlan:
 def _config(settings: ServeSettings) -> ServerConfig:
     return ServerConfig(
         rtp_ports=settings.rtp_ports,
+        rtp_ports_expansion=settings.rtp_ports_expansion,
         media_host=settings.media_host,
         advertise=settings.advertise,
         advertise_by_listener=tuple(_advertised(each) for each in settings.bind if each.advertise is not None),

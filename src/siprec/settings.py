@@ -185,6 +185,14 @@ class ServeSettings:
         metavar="LOW-HIGH",
         live=True,
     )
+    rtp_ports_expansion: tuple[int, int] | None = _row(
+        "media.rtp_ports_expansion",
+        kinds.ports(),
+        None,
+        "more of them for bursts, used while none of the others is free and has rested",
+        flags=("--rtp-ports-expansion",),
+        metavar="LOW-HIGH",
+    )
     media_host: str | None = _row(
         "media.host",
         kinds.address(),

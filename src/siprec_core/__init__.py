@@ -65,6 +65,7 @@ from siprec_core.recording.events import (
     SessionRequested,
     SourceFound,
     StreamsChanged,
+    StreamStalled,
 )
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
@@ -155,6 +156,7 @@ __all__ = [
     "SessionRefused",
     "SessionRequested",
     "SourceFound",
+    "StreamStalled",
     "StreamsChanged",
     # events of the client
     "AudioFinished",

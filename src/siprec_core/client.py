@@ -90,7 +90,7 @@ class RecordingClient(AudioDoors, WireDoors):
         self._offered: SessionDescription | None = None
         """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
-        self._audio = ClientAudio(self._ids)
+        self._audio = ClientAudio(self._ids, time_base=time_base)
         self._secure = SecureSending(config.crypto)
         self._state = ClientState(limits=config.limits)
         self._reason = ""
@@ -127,11 +127,10 @@ class RecordingClient(AudioDoors, WireDoors):
         check_streams(spec.streams)
         _check_uri(spec)
         self._secure.check(spec.srtp)
-        del now
         self._spec = spec
         self._endpoint.listen(spec.listening)
         self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
-        self._take_ports(spec, self._lines)
+        self._take_ports(spec, self._lines, now)
 
     def pause(self, label: str, *, now: float) -> int | None:
         """Hold a stream by re-INVITE with `a=inactive` (RFC 7866 section 7.1.1.1); None when it is held already.
@@ -191,7 +190,7 @@ class RecordingClient(AudioDoors, WireDoors):
         line = None if self._lines is None else self._lines.by_media(media)
         if line is None or self._lines is None or media in self._lines.closing:
             return
-        command = self._lines.retry(line)
+        command = self._lines.retry(line, now=now)
         if command is not None:
             self._outbox.put(command)
             return
@@ -204,15 +203,14 @@ class RecordingClient(AudioDoors, WireDoors):
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the success of a `CloseMedia`."""
-        del now
         if self._lines is not None:
-            self._lines.closed(media)
+            self._lines.closed(media, now=now)
 
     # inside
 
-    def _take_ports(self, spec: CallSpec, lines: MediaLines) -> None:
+    def _take_ports(self, spec: CallSpec, lines: MediaLines, now: float) -> None:
         for index in range(len(spec.streams)):
-            command = lines.open(index, mux=False)
+            command = lines.open(index, mux=False, now=now)
             if command is None:
                 raise LocalProtocolError("no free media port")
             self._outbox.put(command)
@@ -269,6 +267,7 @@ class RecordingClient(AudioDoors, WireDoors):
                 self._outbox.extend(self._state.abandon())
                 # RFC 3261 15.1.1: the sender of BYE, and who receives it, stops sending at once.
                 self._audio.clear()
+                self._drain_audio()
             case CallGone():
                 self._close(now)
             case OfferReceived(usage=usage, request=request):
@@ -425,6 +424,7 @@ class RecordingClient(AudioDoors, WireDoors):
             return
         self._gone = True
         self._audio.clear()
+        self._drain_audio()
         if self._lines is not None:
             for index in self._lines.indexes():
                 command: CloseMedia | None = self._lines.close(index)

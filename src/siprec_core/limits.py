@@ -120,6 +120,10 @@ class Limits:
     """Duration of one recording: stops a call that nobody ends."""
     no_media_seconds: float = 0.0
     """End a recording after so long without media; 0 = never (persistent recordings are legal, RFC 7866 section 10)."""
+    first_media_seconds: float = 5.0
+    """Tell of a line on which no packet came so long after its answer; 0 = never. It ends nothing."""
+    silent_media_seconds: float = 30.0
+    """Tell of a line that fell silent for so long and is not on hold; 0 = never. It ends nothing."""
     # captures
     capture_block_size: int = 16 * 1024 * 1024
     """One block of a capture file: stops a length field that asks for all memory."""

@@ -79,7 +79,7 @@ class WaitingClient(RecordingClient):
         if line is None or self._lines is None or media in self._lines.closing or not self._invited:
             super().media_failed(media, error, now=now)
             return
-        command = self._lines.retry(line)
+        command = self._lines.retry(line, now=now)
         if command is not None:
             self._outbox.put(command)
         elif self._usage is not None:
@@ -117,7 +117,7 @@ class WaitingClient(RecordingClient):
         self._lines.host = self.config.media_host or event.flow.local.host
         self._usage, self._invited = event.usage, True
         try:
-            self._take_ports(self._spec, self._lines)
+            self._take_ports(self._spec, self._lines, now)
         except LocalProtocolError:
             self._endpoint.reject(event.usage, Refusal(503), now=now)
             self._wait_again()

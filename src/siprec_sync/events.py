@@ -33,6 +33,7 @@ from siprec_core.recording.events import (
     SessionRequested,
     SourceFound,
     StreamsChanged,
+    StreamStalled,
 )
 from siprec_core.types import SessionId
 
@@ -313,6 +314,9 @@ def log_event(event: Event) -> None:
         case DigitReceived():
             # Digits may be a card's number, so logs tell only that there was one.
             level, text = logging.DEBUG, "a key was pressed"
+        case StreamStalled():
+            level, text = logging.WARNING, f"stream {event.label}: no packet for {event.seconds:.0f} s"
+            text = "; ".join((text, *event.reasons))
         case SessionEnded():
             level = logging.INFO if event.status == "completed" else logging.ERROR
             text = f"ended ({event.reason}), {event.status}, {event.directory}"
@@ -366,4 +370,4 @@ def printable(text: str, *, longest: int = 1_000) -> str:
 
 
 def _only_informs(event: object) -> bool:
-    return isinstance(event, (FindingRaised, Diagnostic, MetadataUpdated, SourceFound, DigitReceived))
+    return isinstance(event, (FindingRaised, Diagnostic, MetadataUpdated, SourceFound, DigitReceived, StreamStalled))

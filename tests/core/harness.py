@@ -78,6 +78,8 @@ class Node:
         self.sinks: dict[SinkId, str] = {}
         self.rendered: list[RenderRecording] = []
         self.sent_media: list[SendMedia] = []
+        """RTP datagrams, in order."""
+        self.sent_rtcp: list[SendMedia] = []
 
     def of(self, kind: type[EventT]) -> list[EventT]:
         """Give the events of one kind, in order."""
@@ -221,7 +223,7 @@ class Pair:
             case BindMedia():
                 self._bind(node, output)
             case SendMedia():
-                node.sent_media.append(output)
+                (node.sent_rtcp if output.component is Component.RTCP else node.sent_media).append(output)
                 self._send_media(node, peer, output)
             case CloseMedia(media=media):
                 node.media.pop(media, None)
@@ -281,16 +283,17 @@ class Pair:
         node.machine.media_bound(command.media, now=self.now)
 
     def _send_media(self, node: Node, peer: Node, command: SendMedia) -> None:
-        source = node.media[command.media].rtp
+        half = "rtp" if command.component is Component.RTP else "rtcp"
+        source = getattr(node.media[command.media], half)
         if self._random.random() < self.wire.media_loss:
             return
         sent_at = self.now + self._delay()
 
         def deliver() -> None:
             for media, bound in peer.media.items():
-                if bound.rtp == command.to:
+                if getattr(bound, half) == command.to:
                     batch = DatagramBatch([command.data], [source], [sent_at])
-                    peer.machine.receive_media(media, batch, component=Component.RTP, now=self.now)
+                    peer.machine.receive_media(media, batch, component=command.component, now=self.now)
                     return
 
         self._at(sent_at, deliver)

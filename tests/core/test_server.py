@@ -81,15 +81,6 @@ def test_a_call_is_recorded_from_invite_to_rendering(transport: Transport) -> No
     assert not pair.client.media
 
 
-def test_server_never_sends_media() -> None:
-    pair = Pair()
-    pair.call()
-    pair.run(0.1)
-    pair.caller.send_audio("1", TONE, now=pair.now)
-    pair.run(5.0)
-    assert pair.server.sent_media == []
-
-
 def test_the_answer_follows_the_offer() -> None:
     pair = Pair()
     answer = answer_to(pair, invite())
@@ -623,7 +614,7 @@ def test_a_failed_rendering_is_told() -> None:
     ],
 )
 def test_limits_end_a_recording(limits: Limits, reason: str, seconds: float) -> None:
-    pair = Pair(config=ServerConfig(limits=limits))
+    pair = Pair(config=ServerConfig(limits=limits), wire=Wire(media_loss=1.0))
     pair.call()
     pair.run(seconds)
     assert [event.reason for event in pair.server.of(SessionEnded)] == [reason]

@@ -104,6 +104,20 @@ MEDIA_CODES = (
         "nothing to do if the network duplicates packets; otherwise somebody plays them again",
     ),
     FindingCode(
+        "media-never",
+        _W,
+        "RFC 7866 8",
+        "no packet came on a line on which the client may send",
+        "let packets through to the port of the answer, and see that the client knows what it has to send there",
+    ),
+    FindingCode(
+        "media-stopped",
+        _I,
+        "RFC 7866 8",
+        "packets stopped coming on a line that is not on hold",
+        "nothing to do if the client sends no silence; otherwise see why it stopped",
+    ),
+    FindingCode(
         "media-while-inactive",
         _W,
         "RFC 3264 5.1",

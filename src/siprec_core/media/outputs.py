@@ -50,6 +50,18 @@ class KeyPressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SenderReported:
+    """A sender report of the line's peer (RFC 3550 section 6.4.1)."""
+
+    ssrc: int
+    ntp_timestamp: int
+    """64 bits, 0 from a sender without a wall clock."""
+    rtp_timestamp: int
+    at: float
+    """Its arrival."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFinding:
     """A finding, raised once per line and subject."""
 
@@ -61,4 +73,4 @@ class SourceFinding:
     when a rejected datagram raised it, so that only this output tells of it."""
 
 
-MediaOutput: TypeAlias = SourceLocked | SsrcAdded | GoodbyeReceived | KeyPressed | SourceFinding
+MediaOutput: TypeAlias = SourceLocked | SsrcAdded | GoodbyeReceived | KeyPressed | SenderReported | SourceFinding

@@ -16,8 +16,9 @@ from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import finding
 from siprec_core.limits import Limits
 from siprec_core.machine import Outbox
+from siprec_core.media.control import control_outputs
 from siprec_core.media.latch import SourceLatch, Standing
-from siprec_core.media.outputs import GoodbyeReceived, KeyPressed, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
+from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
 from siprec_core.media.probation import HeldDatagram, Outcome, ProbationTable, Waiting
 from siprec_core.media.source import TrackedSource
 from siprec_core.media.spec import MediaSpec
@@ -25,7 +26,7 @@ from siprec_core.media.statistics import LineStatistics, SourceStatistics, merge
 from siprec_core.rtp.demux import DatagramKind, classify
 from siprec_core.rtp.packet import FIXED_HEADER_SIZE, RtpPacket
 from siprec_core.rtp.payload import PayloadFormat
-from siprec_core.rtp.rtcp import GOODBYE, Goodbye, RtcpPacket, parse_compound
+from siprec_core.rtp.rtcp import RtcpPacket, parse_compound
 from siprec_core.rtp.sequence import Verdict
 from siprec_core.types import Address, Component, DatagramBatch
 
@@ -67,6 +68,7 @@ class MediaReceiver:
         "_refused",
         "_retired",
         "_rtcp_received",
+        "_rtcp_source",
         "_seen",
         "_sources",
         "_spec",
@@ -96,6 +98,7 @@ class MediaReceiver:
         self._presses = 0
         self._seen = {Component.RTP: 0, Component.RTCP: 0}
         self._rtcp_received = {Component.RTP: 0, Component.RTCP: 0}
+        self._rtcp_source: Address | None = None
         self._batch = 0
         self._refused: set[int] = set()
         self._held: list[HeldDatagram] = []
@@ -154,6 +157,23 @@ class MediaReceiver:
     def poll_output(self) -> MediaOutput | None:
         """Give the oldest output not yet taken, None when there is none."""
         return self._outbox.poll()
+
+    @property
+    def last_arrival(self) -> float | None:
+        """Arrival of the last packet of any source, None before the first one."""
+        return max((source.last_arrival for source in self._sources.values()), default=None)
+
+    @property
+    def report_address(self) -> Address | None:
+        """Where reports on this line go: to who was heard, at the announced port where that is his; None for nobody.
+
+        An address that was only announced is not reported to: it may be anybody's.
+        """
+        if self._spec.rtcp_mux:
+            return self._latch.locked or self._rtcp_source
+        heard = {address.host for address in (self._latch.locked, self._rtcp_source) if address is not None}
+        announced = self._latch.announced_rtcp
+        return announced if announced is not None and announced.host in heard else self._rtcp_source
 
     def statistics(self) -> LineStatistics:
         """Give the counters as they are now."""
@@ -373,7 +393,7 @@ class MediaReceiver:
         for waiting in self._probation.take_rtcp():
             component, data, source, arrival = waiting.datagram
             if self._latch.admits_rtcp(source):
-                self._accept_rtcp(parse_compound(data), arrival, component)
+                self._accept_rtcp(parse_compound(data), source, arrival, component)
                 self._deliver(waiting)
             elif self._latch.learning:
                 self._probation.hold_rtcp(waiting)
@@ -395,31 +415,21 @@ class MediaReceiver:
                 Waiting(HeldDatagram(component, bytes(data), source, arrival), self._batch, index)
             )
             return False
-        self._accept_rtcp(packets, arrival, component)
+        self._accept_rtcp(packets, source, arrival, component)
         return True
 
-    def _accept_rtcp(self, packets: Sequence[RtcpPacket], arrival: float, component: Component) -> None:
+    def _accept_rtcp(
+        self, packets: Sequence[RtcpPacket], source: Address, arrival: float, component: Component
+    ) -> None:
         self._rtcp_received[component] += 1
+        self._rtcp_source = source
         if component is Component.RTP and not self._spec.rtcp_mux:
             self._find("rtcp-not-multiplexed", None, arrival, replayable=True)
-        for packet in packets:
-            if packet.packet_type == GOODBYE:
-                self._receive_goodbye(packet, arrival)
-
-    def _receive_goodbye(self, packet: RtcpPacket, arrival: float) -> None:
-        try:
-            goodbye = Goodbye.parse(packet)
-        except RemoteProtocolError as error:
-            self._find("rtcp-invalid", f"first: {error}", arrival, replayable=True)
-            return
-        leaving: list[int] = []
-        for ssrc in goodbye.ssrcs:
-            tracked = self._sources.get(ssrc)
-            if tracked is not None and tracked.goodbye_at is None:
-                tracked.goodbye_at = arrival
-                leaving.append(ssrc)
-        if leaving:
-            self._outbox.put(GoodbyeReceived(ssrcs=tuple(leaving), reason=goodbye.reason, at=arrival))
+        for told in control_outputs(packets, self._sources, arrival):
+            if isinstance(told, RemoteProtocolError):
+                self._find("rtcp-invalid", f"first: {told}", arrival, replayable=True)
+            else:
+                self._outbox.put(told)
 
     # findings
 

@@ -119,6 +119,13 @@ class RtpSender:
         """Samples of one channel a second that `add` expects."""
         return self._encoder.sample_rate
 
+    def timestamp_at(self, now: float) -> int | None:
+        """Give the RTP timestamp of an instant, None before the first packet."""
+        if self._start is None:
+            return None
+        elapsed = (now - self._start) / self._ptime_seconds
+        return (self._timestamp + round(elapsed * self._frame_timestamps)) & 0xFFFF_FFFF
+
     def add(self, pcm: bytes | memoryview, *, now: float) -> None:
         """Queue 16-bit little-endian PCM of any length; what does not fill a packet waits for more.
 

@@ -158,4 +158,5 @@ class TrackedSource:
             first_arrival=self.first_arrival,
             last_arrival=self.last_arrival,
             goodbye_at=self.goodbye_at,
+            clock_rate=self.jitter.clock_rate,
         )

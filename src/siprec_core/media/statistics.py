@@ -31,6 +31,8 @@ class SourceStatistics:
     last_arrival: float
     goodbye_at: float | None = None
     """Arrival of its RTCP BYE."""
+    clock_rate: int = 0
+    """Hz of its timestamps; 0 as long as no packet told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def merged(first: SourceStatistics, second: SourceStatistics) -> SourceStatistic
         first_arrival=min(first.first_arrival, second.first_arrival),
         last_arrival=max(first.last_arrival, second.last_arrival),
         goodbye_at=first.goodbye_at,
+        clock_rate=first.clock_rate,
     )
 
 

@@ -1,18 +1,21 @@
 """The audio that a recording client sends: one sender for each stream that the server takes, in real time.
 
 A stream that is held keeps its SSRC, and its sequence numbers and timestamps go on where they would be, so that the
-recorder sees one source with a silence (RFC 3550 section 5.1).
+recorder sees one source with a silence (RFC 3550 section 5.1). Beside its audio each stream has its RTCP: sender
+reports at their intervals, also while it is held, and BYE at the end (RFC 7866 section 8.1.1).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from siprec_core.clock import TimeBase, ntp_of
 from siprec_core.codecs.registry import encoder_for
 from siprec_core.entropy import Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.machine import earliest
 from siprec_core.media.commands import SendMedia
+from siprec_core.media.reports import RtcpReporter, SenderState
 from siprec_core.media.sender import RtpSender
 from siprec_core.recording.call_events import AudioFinished
 from siprec_core.rtp.payload import PayloadFormat
@@ -35,10 +38,13 @@ class _Stream:
     events: int | None
     """Payload type of telephone events, None when they are not agreed on."""
     sender: RtpSender
+    reporter: RtcpReporter
     began: float | None = None
     """When the first audio came."""
     packets: int = 0
     """RTP packets of senders before this one."""
+    octets: int = 0
+    """Octets of payload of senders before this one."""
     held: bool = False
     finishing: bool = False
     finished: bool = False
@@ -47,10 +53,14 @@ class _Stream:
 class ClientAudio:
     """The streams of one client by label."""
 
-    __slots__ = ("_ids", "_streams")
+    __slots__ = ("_cname", "_farewells", "_ids", "_streams", "_time_base")
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: Ids, *, time_base: TimeBase) -> None:
         self._ids = ids
+        self._time_base = time_base
+        # RFC 7022 4.2: a name made for this call; its streams are of one endpoint and share the clock.
+        self._cname = ids.cname()
+        self._farewells: list[SendMedia] = []
         self._streams: dict[str, _Stream] = {}
 
     @property
@@ -64,16 +74,20 @@ class ClientAudio:
         # RFC 3264 7: the first format of the answer that we can use; events may stand before it.
         chosen = next(filter(None, map(_encodable, line.formats)), None)
         if not line.accepted:
-            self._streams.pop(label, None)
+            self._leave(label)
         elif chosen is None or line.remote_rtp is None or not line.receives:
             if stream is not None:
                 stream.held = True
         elif stream is None:
-            self._open(label, media, chosen, _events(line, chosen), line.remote_rtp, line.ptime or ptime)
+            self._open(label, media, chosen, _events(line, chosen), line.remote_rtp, line.ptime or ptime, now)
         elif stream.held or (stream.format, stream.to) != (chosen, line.remote_rtp):
             stream.format, stream.to, stream.ptime = chosen, line.remote_rtp, line.ptime or ptime
             stream.events = _events(line, chosen)
             self._go_on(stream, now)
+        if label in self._streams:
+            # RFC 3711 3.4: SRTCP has to be authenticated; on an encrypted line there is none in the clear.
+            to = line.remote_rtcp if line.crypto is None else None
+            self._streams[label].reporter.aim(to, mux=False, local_host=None)
 
     def hold(self, label: str) -> None:
         """Send nothing of a stream until it is negotiated again; audio that waits is dropped then."""
@@ -114,18 +128,25 @@ class ClientAudio:
         return self._stream(label).sender.sample_rate
 
     def next_timeout(self) -> float | None:
-        """Give the instant of the next packet."""
-        return earliest(*(each.sender.next_timeout() for each in self._streams.values() if not each.held))
+        """Give the instant of the next packet or report."""
+        audio = (each.sender.next_timeout() for each in self._streams.values() if not each.held)
+        return earliest(*audio, *(each.reporter.next_timeout() for each in self._streams.values()))
 
     def handle_timeout(self, *, now: float) -> None:
-        """Send the packets whose time has come."""
+        """Send the packets and reports whose time has come."""
         for stream in self._streams.values():
             if not stream.held:
                 stream.sender.handle_timeout(now=now)
+            if now >= stream.reporter.next_timeout():
+                stream.reporter.report((), sent=self._state(stream, now), now=now)
 
     def outputs(self) -> Iterator[SendMedia | AudioFinished]:
         """Give what is to be sent, and what has come to its end."""
+        while self._farewells:
+            yield self._farewells.pop(0)
         for label, stream in self._streams.items():
+            while (report := stream.reporter.poll_output()) is not None:
+                yield report
             while not stream.held and (command := stream.sender.poll_output()) is not None:
                 yield command
             if stream.finishing and not stream.finished and (stream.held or stream.sender.finished):
@@ -133,8 +154,29 @@ class ClientAudio:
                 yield AudioFinished(label=label, packets=stream.packets + stream.sender.packets_sent)
 
     def clear(self) -> None:
-        """Send nothing more."""
-        self._streams.clear()
+        """Send nothing more but BYE, which is among the outputs."""
+        for label in list(self._streams):
+            self._leave(label)
+
+    def _leave(self, label: str) -> None:
+        stream = self._streams.pop(label, None)
+        if stream is not None:
+            stream.reporter.goodbye()
+            while (command := stream.reporter.poll_output()) is not None:
+                self._farewells.append(command)
+
+    def _state(self, stream: _Stream, now: float) -> SenderState:
+        """Give what a sender report tells: both clocks at one instant, and the counts."""
+        timestamp = stream.sender.timestamp_at(now)
+        if timestamp is None:
+            elapsed = 0.0 if stream.began is None else now - stream.began
+            timestamp = (stream.timestamp + round(elapsed * stream.format.clock_rate)) & 0xFFFF_FFFF
+        return SenderState(
+            ntp_timestamp=ntp_of(self._time_base.unix_ns_at(now)),
+            rtp_timestamp=timestamp,
+            packet_count=stream.packets + stream.sender.packets_sent,
+            octet_count=stream.octets + stream.sender.payload_size_sent,
+        )
 
     def _stream(self, label: str) -> _Stream:
         stream = self._streams.get(label)
@@ -143,7 +185,7 @@ class ClientAudio:
         return stream
 
     def _open(
-        self, label: str, media: MediaId, chosen: PayloadFormat, events: int | None, to: Address, ptime: int
+        self, label: str, media: MediaId, chosen: PayloadFormat, events: int | None, to: Address, ptime: int, now: float
     ) -> None:
         ssrc, first, timestamp = self._ids.ssrc(), self._ids.sequence_number(), self._ids.rtp_timestamp()
         sender = RtpSender(
@@ -156,11 +198,13 @@ class ClientAudio:
             ptime=ptime,
             event_type=events,
         )
-        self._streams[label] = _Stream(media, chosen, to, ptime, ssrc, first, timestamp, events, sender)
+        reporter = RtcpReporter(media, cname=self._cname, ids=self._ids, sources_limit=1, ssrc=ssrc, now=now)
+        self._streams[label] = _Stream(media, chosen, to, ptime, ssrc, first, timestamp, events, sender, reporter)
 
     def _go_on(self, stream: _Stream, now: float) -> None:
         stream.held = False
         stream.packets += stream.sender.packets_sent
+        stream.octets += stream.sender.payload_size_sent
         elapsed = 0.0 if stream.began is None else now - stream.began
         stream.sender = RtpSender(
             stream.media,

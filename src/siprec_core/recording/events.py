@@ -81,6 +81,20 @@ class DigitReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStalled:
+    """No packet came on a line since it was answered, or none any more. The session goes on."""
+
+    session: SessionId
+    label: str
+    never: bool
+    """True when no packet ever came."""
+    seconds: float
+    """How long packets were missed."""
+    reasons: tuple[str, ...]
+    """What is likely to be wrong, the likeliest first; empty for a line that had packets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
     """The recording is over and its final files are there (or cannot be made: status `failed`)."""
 
@@ -140,6 +154,7 @@ Event: TypeAlias = (
     | MetadataUpdated
     | SourceFound
     | DigitReceived
+    | StreamStalled
     | SessionEnded
     | SessionRefused
     | FindingRaised

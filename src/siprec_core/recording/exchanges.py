@@ -220,11 +220,10 @@ class SessionExchanges(ABC):
 
     def media_failed(self, media: MediaId, error: str, *, now: float) -> None:
         """Take the failure to bind; another port is tried before the offer is refused with 503."""
-        del now
         line = self._lines.by_media(media)
         if line is None or media in self._lines.closing:
             return
-        command = self._lines.retry(line)
+        command = self._lines.retry(line, now=now)
         if command is not None:
             self._outbox.put(command)
             return
@@ -354,7 +353,7 @@ class SessionExchanges(ABC):
         for line in plan.accepted:
             if line.index in self._lines:
                 continue
-            command = self._lines.open(line.index, mux=line.rtcp_mux)
+            command = self._lines.open(line.index, mux=line.rtcp_mux, now=now)
             if command is None:
                 self._refuse_exchange(self._unavailable("no free media port"))
                 return

@@ -13,7 +13,7 @@ BIND_ATTEMPTS = 100
 
 
 class Resources:
-    """What the sessions of one server share: the port pool, random ids and keys, the numbering of media and sinks."""
+    """What the sessions of one server share: the port pool, identifiers, and the numbering of media and sinks."""
 
     __slots__ = ("_media", "_sinks", "ids", "ports")
 
@@ -92,9 +92,9 @@ class MediaLines:
         """True when no line waits for its sockets."""
         return all(line.bound for line in self._lines.values())
 
-    def open(self, index: int, *, mux: bool) -> BindMedia | None:
+    def open(self, index: int, *, mux: bool, now: float) -> BindMedia | None:
         """Take a port for a line; None when the pool is dry."""
-        port = self._resources.ports.take()
+        port = self._resources.ports.take(now=now)
         if port is None:
             return None
         line = MediaLine(index, self._resources.next_media(), self.host, port, mux)
@@ -102,10 +102,10 @@ class MediaLines:
         self._by_media[line.media] = line
         return BindMedia(media=line.media, rtp=line.rtp, rtcp=line.rtcp)
 
-    def retry(self, line: MediaLine) -> BindMedia | None:
+    def retry(self, line: MediaLine, *, now: float) -> BindMedia | None:
         """Try another port for a line whose binding failed; None after enough attempts or when the pool is dry."""
-        self._resources.ports.give_back(line.port)
-        port = self._resources.ports.take() if line.attempts < BIND_ATTEMPTS else None
+        self._resources.ports.give_back(line.port, now=now)
+        port = self._resources.ports.take(now=now) if line.attempts < BIND_ATTEMPTS else None
         if port is None:
             del self._lines[line.index]
             del self._by_media[line.media]
@@ -122,9 +122,9 @@ class MediaLines:
         self.closing.add(line.media)
         return CloseMedia(media=line.media)
 
-    def closed(self, media: MediaId) -> None:
+    def closed(self, media: MediaId, *, now: float) -> None:
         """Take the driver's word that the sockets are closed."""
         line = self._by_media.pop(media, None)
         if line is not None:
-            self._resources.ports.give_back(line.port)
+            self._resources.ports.give_back(line.port, now=now)
         self.closing.discard(media)

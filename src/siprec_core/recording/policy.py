@@ -38,6 +38,8 @@ class ServerConfig:
 
     rtp_ports: tuple[int, int] = (30_000, 39_999)
     """Lowest and highest UDP port for media."""
+    rtp_ports_expansion: tuple[int, int] | None = None
+    """A second range for bursts: used while no port of `rtp_ports` is free and has rested its 30 seconds."""
     media_host: str | None = None
     """Address to receive media on; None takes the one that the INVITE came to."""
     advertise: str | None = None

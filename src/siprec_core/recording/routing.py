@@ -87,7 +87,7 @@ class SessionRouter(WireDoors, Entrance):
             ),
             ids=self._ids,
         )
-        self._resources = Resources(PortPool(*config.rtp_ports), self._ids)
+        self._resources = Resources(PortPool(*config.rtp_ports, expansion=config.rtp_ports_expansion), self._ids)
         self._outbox: Outbox[ServerOutput] = Outbox()
         self._sessions: dict[SessionId, RecordingSession] = {}
         self._usages: dict[SessionId, UsageId] = {}
@@ -95,6 +95,7 @@ class SessionRouter(WireDoors, Entrance):
         self._media: dict[MediaId, RecordingSession] = {}
         self._sinks: dict[SinkId, RecordingSession] = {}
         self._timers: TimerQueue[SessionId] = TimerQueue()
+        self._expanded = False
         self._drain_at: float | None = None
         self._give_up_at: float | None = None
         self._drained = False
@@ -365,6 +366,7 @@ class SessionRouter(WireDoors, Entrance):
     def _pass_up(self, session: RecordingSession, output: ServerOutput) -> None:
         if isinstance(output, BindMedia):
             self._media[output.media] = session
+            self._tell_expansion(output)
         elif isinstance(output, OpenSink):
             self._sinks[output.sink] = session
         self._outbox.put(output)
@@ -438,6 +440,15 @@ class SessionRouter(WireDoors, Entrance):
         self._drain_session(session, now)
 
     # reports
+
+    def _tell_expansion(self, bind: BindMedia) -> None:
+        """Tell when the second range of ports comes into use; again only after the first one sufficed."""
+        expanded = self._resources.ports.expands(bind.rtp.port)
+        if expanded and not self._expanded:
+            low, high = self.config.rtp_ports
+            detail = f"no port of {low}-{high} is free and has rested; ports of the expansion range are used"
+            self._diagnose("rtp-ports-expanded", Severity.WARNING, None, detail)
+        self._expanded = expanded
 
     def _put_refused(self, call_id: str, peer: Address, refusal: Refusal, session: SessionId | None = None) -> None:
         status, reason = refusal.status, refusal.reason or reason_phrase(refusal.status)

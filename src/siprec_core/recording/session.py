@@ -11,11 +11,18 @@ from siprec_core.codecs.registry import Codecs
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
-from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked
+from siprec_core.media.outputs import KeyPressed, MediaOutput, SenderReported, SourceFinding, SourceLocked
 from siprec_core.recording.capture import CaptureGate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.decision import Decision, PolicyRequest
-from siprec_core.recording.events import DigitReceived, FindingRaised, SessionEnded, SessionEstablished, SourceFound
+from siprec_core.recording.events import (
+    DigitReceived,
+    FindingRaised,
+    SessionEnded,
+    SessionEstablished,
+    SourceFound,
+    StreamStalled,
+)
 from siprec_core.recording.exchanges import (
     KEPT_STATES,
     UNANSWERED_STATES,
@@ -35,7 +42,9 @@ from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.listening import SessionListening
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.reporting import LineReports
 from siprec_core.recording.request import RecordingRequest
+from siprec_core.recording.watch import MediaWatch, Stall
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sip.info import InfoDigit
@@ -78,6 +87,8 @@ class RecordingSession(SessionExchanges):
         super().__init__(
             invitation, config=config, resources=resources, time_base=time_base, sdp_session=sdp_session, now=now
         )
+        self._reports = LineReports(ids=resources.ids, limits=config.limits)
+        self._watch = MediaWatch(config.limits)
         self._ends_at: float | None = None
         self._last_heard = now
         self._ended = now
@@ -97,7 +108,7 @@ class RecordingSession(SessionExchanges):
         return self._outbox.poll()
 
     def next_timeout(self) -> float | None:
-        """Give the instant of the next flush or limit."""
+        """Give the instant of the next flush, report or limit."""
         decide_by = self._decide_by if self.state is SessionState.REQUESTED else None
         return earliest(
             self._journal.flush_at,
@@ -106,10 +117,12 @@ class RecordingSession(SessionExchanges):
             self._farewell_until,
             decide_by,
             self._listening.next_timeout(),
+            self._reports.next_timeout(),
+            self._watch.next_timeout(),
         )
 
     def handle_timeout(self, *, now: float) -> None:
-        """Flush the journal; end a session that reached a limit."""
+        """Flush the journal, report, look for lines without media; end a session that reached a limit."""
         if self._journal.flush_at is not None and now >= self._journal.flush_at:
             self._journal.flush()
         if self._farewell_until is not None and now >= self._farewell_until:
@@ -121,6 +134,9 @@ class RecordingSession(SessionExchanges):
             self._drain_listening()
         if self.state is not SessionState.ACTIVE:
             return
+        self._outbox.extend(self._reports.due(now=now))
+        for stall in self._watch.due(now=now):
+            self._tell_stall(stall, now)
         silent_at = self._silent_at()
         if self._ends_at is not None and now >= self._ends_at:
             self._end_by_limit("max-duration", now)
@@ -209,6 +225,7 @@ class RecordingSession(SessionExchanges):
         self.account.ended(self._end_reason, now=now)
         self.state = SessionState.CLOSING
         self._exchange = None
+        self._watch.clear()
         self._release()
         self._finish_if_closed(now)
 
@@ -283,15 +300,15 @@ class RecordingSession(SessionExchanges):
 
     def _complete_exchange(self, exchange: Exchange, now: float) -> None:
         super()._complete_exchange(exchange, now)
-        self._capture.follow(self.account.lines.values(), now=now)
+        self._follow_lines(now)
 
     def _conclude_offer(self, ours: SessionDescription, theirs: SessionDescription, now: float) -> None:
         super()._conclude_offer(ours, theirs, now)
-        self._capture.follow(self.account.lines.values(), now=now)
+        self._follow_lines(now)
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the driver's word that the sockets are closed and drained."""
-        self._lines.closed(media)
+        self._lines.closed(media, now=now)
         self._finish_if_closed(now)
 
     # files
@@ -345,6 +362,8 @@ class RecordingSession(SessionExchanges):
             self._journal.note("source-locked", fields, now=output.at, line=line)
         elif isinstance(output, KeyPressed):
             self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)
+        elif isinstance(output, SenderReported):
+            self._reports.sender_reported(line, output)
         elif isinstance(output, SourceFinding):
             self._found((output.finding,))
             if not output.replayable:
@@ -357,6 +376,33 @@ class RecordingSession(SessionExchanges):
     def _digit_received(self, label: str | None, digit: str, at: float) -> None:
         at_ns = self.account.unix_ns_at(at)
         self._outbox.put(DigitReceived(session=self.id, label=label, digit=digit, at_ns=at_ns))
+
+    def _tell_stall(self, stall: Stall, now: float) -> None:
+        code = "media-never" if stall.never else "media-stopped"
+        message = "; ".join((f"no packet for {stall.seconds:.0f} s", *stall.reasons))
+        self._note_finding(finding(code, f"stream {stall.label}", message), now)
+        self._outbox.put(
+            StreamStalled(
+                session=self.id, label=stall.label, never=stall.never, seconds=stall.seconds, reasons=stall.reasons
+            )
+        )
+
+    # lines
+
+    def _follow_lines(self, now: float) -> None:
+        self._capture.follow(self.account.lines.values(), now=now)
+        if self.state is not SessionState.ACTIVE:
+            return
+        for index in self._lines.indexes():
+            account, line = self.account.lines.get(index), self._lines.get(index)
+            if account is not None and line is not None:
+                self._reports.open(account, line, now=now)
+        self._watch.follow(self.account.lines.values(), now=now)
+
+    def _close_line(self, index: int) -> None:
+        # RFC 3550 6.3.7: who leaves sends BYE, before the socket is closed.
+        self._outbox.extend(self._reports.close(index))
+        super()._close_line(index)
 
     # files
 

@@ -1,13 +1,18 @@
-"""RTCP compound packets: their outline and Goodbye (RFC 3550 sections 6.1, 6.6 and appendix A.2)."""
+"""RTCP compound packets: their outline and Goodbye (RFC 3550 sections 6.1, 6.6 and appendix A.2).
+
+What the other packets say is read by `reports`, `sdes` and `extended`; `compound` puts them together.
+"""
 
 from dataclasses import dataclass
 from struct import Struct
 from typing import Self
 
-from siprec_core.errors import RemoteProtocolError
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 
-GOODBYE = 203
-"""Packet type of BYE (RFC 3550 section 6.6)."""
+SENDER_REPORT, RECEIVER_REPORT, SOURCE_DESCRIPTION, GOODBYE, APPLICATION = 200, 201, 202, 203, 204
+"""Packet types of RFC 3550 section 12.1."""
+TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK, EXTENDED_REPORT = 205, 206, 207
+"""Packet types of RFC 4585 section 6.1 and RFC 3611 section 2."""
 PACKETS_PER_COMPOUND = 64
 """Packets believed in one datagram: more than any sender has reason for."""
 _HEADER = Struct("!BBH")
@@ -44,6 +49,21 @@ class Goodbye:
         if len(text) and text[0] < len(text):
             return cls(ssrcs, str(text[1 : 1 + text[0]], "utf-8", "replace"))
         return cls(ssrcs, "")
+
+    def to_bytes(self) -> bytes:
+        """Write the packet; the reason is cut to 255 octets."""
+        text = self.reason.encode()[:255]
+        if text:
+            text = bytes((len(text),)) + text
+            text += bytes(-len(text) % 4)
+        return write_packet(GOODBYE, len(self.ssrcs), b"".join(each.to_bytes(4, "big") for each in self.ssrcs) + text)
+
+
+def write_packet(packet_type: int, count: int, body: bytes) -> bytes:
+    """Write one packet without padding; LocalProtocolError for more than its header can count, or broken words."""
+    if not 0 <= count <= 31 or len(body) % 4 or len(body) > 4 * 0xFFFF:
+        raise LocalProtocolError(f"{count} entries in {len(body)} octets do not fit an RTCP packet")
+    return _HEADER.pack(0x80 | count, packet_type, len(body) // 4) + body
 
 
 def parse_compound(data: bytes | memoryview) -> tuple[RtcpPacket, ...]:

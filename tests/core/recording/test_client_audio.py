@@ -12,7 +12,7 @@ from siprec_core.recording.client_audio import ClientAudio
 from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sdp.offer import NegotiatedLine
 from siprec_core.types import Address, MediaId
-from tests.core.harness import entropy
+from tests.core.harness import TIME_BASE, entropy
 
 HERE = Address("192.0.2.1", 30_000)
 LINE = NegotiatedLine(
@@ -31,7 +31,7 @@ FRAME = bytes(320)
 
 class Bench:
     def __init__(self) -> None:
-        self.audio = ClientAudio(Ids(entropy(1)))
+        self.audio = ClientAudio(Ids(entropy(1)), time_base=TIME_BASE)
         self.sent: list[SendMedia] = []
         self.finished: list[AudioFinished] = []
 
@@ -48,7 +48,7 @@ class Bench:
     def add(self, frames: int, now: float) -> None:
         self.audio.add("1", FRAME * frames, now=now)
         self.drain()
-        while (due := self.audio.next_timeout()) is not None:
+        while (due := self.audio.next_timeout()) is not None and due < now + 1.0:
             self.audio.handle_timeout(now=due)
             self.drain()
 

@@ -22,17 +22,17 @@ def lines() -> MediaLines:
 
 
 def test_a_line_takes_a_pair_and_with_mux_one_port(lines: MediaLines) -> None:
-    assert lines.open(0, mux=False) == BindMedia(
+    assert lines.open(0, mux=False, now=0.0) == BindMedia(
         media=MediaId(1), rtp=Address("192.0.2.1", 30_000), rtcp=Address("192.0.2.1", 30_001)
     )
-    assert lines.open(3, mux=True) == BindMedia(media=MediaId(2), rtp=Address("192.0.2.1", 30_002), rtcp=None)
+    assert lines.open(3, mux=True, now=0.0) == BindMedia(media=MediaId(2), rtp=Address("192.0.2.1", 30_002), rtcp=None)
     assert (lines.indexes(), len(lines), 3 in lines, 1 in lines) == ([0, 3], 2, True, False)
 
 
 def test_lines_are_bound_when_the_last_one_is(lines: MediaLines) -> None:
     assert lines.all_bound
     for index in (0, 1):
-        lines.open(index, mux=False)
+        lines.open(index, mux=False, now=0.0)
     for media, expected in ((1, False), (2, True)):
         line = lines.by_media(MediaId(media))
         assert line is not None
@@ -43,11 +43,11 @@ def test_lines_are_bound_when_the_last_one_is(lines: MediaLines) -> None:
 def test_a_port_in_use_is_given_back_and_another_taken() -> None:
     shared = resources(pairs=2 * BIND_ATTEMPTS)
     lines = MediaLines(shared, host="192.0.2.1")
-    lines.open(0, mux=False)
+    lines.open(0, mux=False, now=0.0)
     line = lines.get(0)
     assert line is not None
     ports = [line.port]
-    while (command := lines.retry(line)) is not None:
+    while (command := lines.retry(line, now=0.0)) is not None:
         assert command.media == line.media
         ports.append(command.rtp.port)
     assert ports == [30_000 + 2 * number for number in range(BIND_ATTEMPTS)]
@@ -58,11 +58,11 @@ def test_a_port_in_use_is_given_back_and_another_taken() -> None:
 
 def test_a_dry_pool_ends_the_attempts() -> None:
     lines = MediaLines(resources(pairs=1), host="192.0.2.1")
-    assert lines.open(0, mux=False) is not None
-    assert lines.open(1, mux=False) is None
+    assert lines.open(0, mux=False, now=0.0) is not None
+    assert lines.open(1, mux=False, now=0.0) is None
     line = lines.get(0)
     assert line is not None
-    command = lines.retry(line)
+    command = lines.retry(line, now=0.0)
     assert command is not None, "the same port, rested, is all there is"
     assert command.rtp.port == 30_000
 
@@ -70,20 +70,22 @@ def test_a_dry_pool_ends_the_attempts() -> None:
 def test_a_port_comes_back_when_the_driver_has_closed() -> None:
     shared = resources(pairs=1)
     lines = MediaLines(shared, host="192.0.2.1")
-    lines.open(0, mux=False)
+    lines.open(0, mux=False, now=0.0)
     assert lines.close(0) == CloseMedia(media=MediaId(1))
     assert lines.close(0) is None
     assert (len(shared.ports), lines.closing, lines.get(0)) == (0, {MediaId(1)}, None)
     assert lines.by_media(MediaId(1)) is not None, "its last packets are still to come"
-    lines.closed(MediaId(1))
-    lines.closed(MediaId(1))
+    lines.closed(MediaId(1), now=0.0)
+    lines.closed(MediaId(1), now=0.0)
     assert (len(shared.ports), lines.closing, lines.by_media(MediaId(1))) == (1, set(), None)
 
 
 def test_ids_are_never_used_twice() -> None:
     shared = resources()
     first, second = MediaLines(shared, host="192.0.2.1"), MediaLines(shared, host="192.0.2.1")
-    medias = {command.media for lines in (first, second, first) if (command := lines.open(len(lines), mux=False))}
+    medias = {
+        command.media for lines in (first, second, first) if (command := lines.open(len(lines), mux=False, now=0.0))
+    }
     assert len(medias) == 3
     assert len({shared.next_sink() for _ in range(10)}) == 10
 
@@ -95,19 +97,19 @@ def test_every_port_comes_back_in_the_end(steps: list[tuple[str, int]]) -> None:
     for what, index in steps:
         line = lines.get(index)
         if what == "open" and line is None:
-            lines.open(index, mux=False)
+            lines.open(index, mux=False, now=0.0)
         elif what == "retry" and line is not None:
-            lines.retry(line)
+            lines.retry(line, now=0.0)
         elif what == "close":
             lines.close(index)
         elif what == "closed":
             for media in list(lines.closing):
-                lines.closed(media)
+                lines.closed(media, now=0.0)
         held = [line.port for index in lines.indexes() if (line := lines.get(index)) is not None]
         assert len(set(held)) == len(held)
         assert len(shared.ports) == 6 - len(held) - len(lines.closing)
     for index in lines.indexes():
         lines.close(index)
     for media in list(lines.closing):
-        lines.closed(media)
+        lines.closed(media, now=0.0)
     assert len(shared.ports) == 6

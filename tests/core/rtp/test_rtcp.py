@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siprec_core.errors import RemoteProtocolError
-from siprec_core.rtp.rtcp import GOODBYE, PACKETS_PER_COMPOUND, Goodbye, RtcpPacket, parse_compound
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
+from siprec_core.rtp.rtcp import GOODBYE, PACKETS_PER_COMPOUND, Goodbye, RtcpPacket, parse_compound, write_packet
 
 _RECEIVER_REPORT = bytes.fromhex("80 c9 0001 00000001")
 _BYE = bytes.fromhex("82 cb 0004 00000001 00000002") + b"\x05later\0\0"
@@ -66,3 +66,16 @@ def test_a_broken_reason_is_left_out(body: bytes, reason: str) -> None:
 def test_sources_that_do_not_fit_are_refused(packet: RtcpPacket) -> None:
     with pytest.raises(RemoteProtocolError):
         Goodbye.parse(packet)
+
+
+@pytest.mark.requirement("3550-6.6-a")
+@given(st.lists(st.integers(0, 0xFFFF_FFFF), max_size=31).map(tuple), st.text(max_size=60))
+def test_a_goodbye_reads_as_it_was_written(ssrcs: tuple[int, ...], reason: str) -> None:
+    (packet,) = parse_compound(Goodbye(ssrcs, reason).to_bytes())
+    assert Goodbye.parse(packet) == Goodbye(ssrcs, reason)
+
+
+@pytest.mark.parametrize(("count", "body"), [(32, b""), (-1, b""), (0, b"abc"), (0, bytes(4 * 0x1_0000))])
+def test_what_no_packet_holds_is_not_written(count: int, body: bytes) -> None:
+    with pytest.raises(LocalProtocolError):
+        write_packet(200, count, body)
