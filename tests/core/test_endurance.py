@@ -284,8 +284,8 @@ class Endurance(RuleBasedStateMachine):
     def ports_are_never_lost(self) -> None:
         if hasattr(self, "pair"):
             pool = self.pair.recorder._resources.ports
-            assert len(pool._free) + len(pool._taken) == PAIRS
-            assert not set(pool._free) & pool._taken
+            assert len(pool) + len(pool._taken) == PAIRS
+            assert not {port for free in pool._free for port, _ in free} & pool._taken
 
     @invariant()
     def no_deadline_lies_in_the_past_for_long(self) -> None:

@@ -51,32 +51,6 @@ class Accepted:
 class MediaReceiver:
     """Receives the RTP and RTCP of one media line. Drain `poll_output` after each input."""
 
-    __slots__ = (
-        "_batch",
-        "_csrcs",
-        "_current",
-        "_formats",
-        "_found",
-        "_held",
-        "_inactive_after",
-        "_latch",
-        "_limits",
-        "_outbox",
-        "_payload_types",
-        "_presses",
-        "_probation",
-        "_refused",
-        "_retired",
-        "_rtcp_received",
-        "_rtcp_source",
-        "_seen",
-        "_sources",
-        "_spec",
-        "_ssrcs",
-        "_updated",
-        "_where",
-    )
-
     def __init__(self, spec: MediaSpec, *, limits: Limits, now: float, where: str = "rtp") -> None:
         self._spec = spec
         self._updated = False

@@ -66,27 +66,7 @@ class SessionRouter(WireDoors, Entrance):
         self.config = config
         self._ids = Ids(entropy)
         self._time_base = time_base
-        self._endpoint = SipEndpoint(
-            EndpointConfig(
-                product=config.product,
-                feature_tag="+sip.srs",
-                understood=UNDERSTOOD,
-                supported=("timer",),
-                # RFC 3262 3: our 1xx are reliable where a client requires it; to our own requests we know none.
-                supported_when_called=("100rel",),
-                advertise=config.advertise,
-                advertise_by_listener=config.advertise_by_listener,
-                timers=TimerPolicy(
-                    session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer
-                ),
-                decline=partial(decline, ids=self._ids, limits=config.limits),
-                strict=config.strict,
-                authentication=config.authentication,
-                credentials=config.credentials,
-                limits=config.limits,
-            ),
-            ids=self._ids,
-        )
+        self._endpoint = SipEndpoint(_endpoint_config(config, self._ids), ids=self._ids)
         self._resources = Resources(PortPool(*config.rtp_ports, expansion=config.rtp_ports_expansion), self._ids)
         self._outbox: Outbox[ServerOutput] = Outbox()
         self._sessions: dict[SessionId, RecordingSession] = {}
@@ -464,3 +444,22 @@ class SessionRouter(WireDoors, Entrance):
     def _diagnose(self, code: str, severity: Severity, session: RecordingSession | None, detail: str) -> None:
         name = None if session is None else session.id
         self._outbox.put(Diagnostic(code=code, severity=severity, session=name, detail=detail))
+
+
+def _endpoint_config(config: ServerConfig, ids: Ids) -> EndpointConfig:
+    return EndpointConfig(
+        product=config.product,
+        feature_tag="+sip.srs",
+        understood=UNDERSTOOD,
+        supported=("timer",),
+        # RFC 3262 3: our 1xx are reliable where a client requires it; to our own requests we know none.
+        supported_when_called=("100rel",),
+        advertise=config.advertise,
+        advertise_by_listener=config.advertise_by_listener,
+        timers=TimerPolicy(session_expires=config.session_expires, min_se=config.min_se, wanted=config.session_timer),
+        decline=partial(decline, ids=ids, limits=config.limits),
+        strict=config.strict,
+        authentication=config.authentication,
+        credentials=config.credentials,
+        limits=config.limits,
+    )

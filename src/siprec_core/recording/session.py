@@ -12,6 +12,7 @@ from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import finding
 from siprec_core.machine import earliest
 from siprec_core.media.outputs import KeyPressed, MediaOutput, SenderReported, SourceFinding, SourceLocked
+from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.capture import CaptureGate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.decision import Decision, PolicyRequest
@@ -44,6 +45,7 @@ from siprec_core.recording.listening import SessionListening
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.reporting import LineReports
 from siprec_core.recording.request import RecordingRequest
+from siprec_core.recording.securing import SecureLines
 from siprec_core.recording.watch import MediaWatch, Stall
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
@@ -431,7 +433,7 @@ class RecordingSession(SessionExchanges):
         self.state = SessionState.RENDERING
         self._listening.end()
         self._drain_listening()
-        received, rejected = self._packet_counts()
+        received, rejected = _packet_counts(self.account, self._secure)
         for index, counts in self._secure.counts().items():
             fields: NoteFields = {"failed": counts.failed, "replayed": counts.replayed}
             self.account.noted("srtp-rejected", fields, now=self._ended, line=index)
@@ -448,10 +450,9 @@ class RecordingSession(SessionExchanges):
             SessionEnded(session=self.id, reason=self._end_reason, status=status, directory=self.directory)
         )
 
-    def _packet_counts(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Give the packets received and rejected by line."""
-        counts = {index: line.receiver.statistics() for index, line in self.account.lines.items()}
-        received = {index: count.packets_received for index, count in counts.items()}
-        return received, {
-            index: count.packets_rejected + self._secure.packets_rejected(index) for index, count in counts.items()
-        }
+
+def _packet_counts(account: RecordingAccount, secure: SecureLines) -> tuple[dict[int, int], dict[int, int]]:
+    """Give the packets received and rejected by line."""
+    counts = {index: line.receiver.statistics() for index, line in account.lines.items()}
+    received = {index: count.packets_received for index, count in counts.items()}
+    return received, {index: count.packets_rejected + secure.packets_rejected(index) for index, count in counts.items()}
