@@ -33,7 +33,8 @@ class TimeBase:
 def format_instant(unix_ns: int) -> str:
     """Write an instant as RFC 3339 UTC with microseconds, for example `2024-01-15T10:00:00.000000Z`."""
     instant = _EPOCH + timedelta(microseconds=unix_ns // 1000)
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # The year has four digits, which strftime does not give on every system.
+    return instant.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def ntp_of(unix_ns: int) -> int:

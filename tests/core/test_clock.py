@@ -32,6 +32,7 @@ def test_the_base_itself_is_exact() -> None:
 def test_an_instant_is_rfc_3339_with_microseconds() -> None:
     assert format_instant(0) == "1970-01-01T00:00:00.000000Z"
     assert format_instant(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456Z"
+    assert format_instant(-36_879_642_000 * 10**9) == "0801-05-01T07:00:00.000000Z"
 
 
 @given(st.integers(0, 253_402_300_799 * 10**9))
