@@ -26,7 +26,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform != "win32":
         os.nice(_NICENESS)
-    serve_jobs(sys.stdin.buffer, sys.stdout.buffer)
+    try:
+        serve_jobs(sys.stdin.buffer, sys.stdout.buffer)
+    except BrokenPipeError:
+        os._exit(0)  # the server is gone: the files are there, and nobody is left to tell
 
 
 def serve_jobs(jobs: BinaryIO, answers: BinaryIO) -> None:
