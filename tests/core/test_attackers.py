@@ -141,6 +141,17 @@ def test_nobody_is_reported_to_who_was_not_heard_on_the_line() -> None:
     assert not [command for command in attacked.pair.server.sent_rtcp if command.to.host == ATTACKER]
 
 
+def test_a_call_that_we_paused_is_not_told_of_even_if_the_client_never_agrees() -> None:
+    pair = Pair()
+    pair.call()
+    pair.run(1.0)
+    pair.wire.drop = lambda data: True
+    (session,) = pair.recorder.sessions()
+    pair.recorder.pause(session, now=pair.now)
+    pair.run(20.0)
+    assert not pair.server.of(StreamStalled)
+
+
 def test_a_call_without_audio_is_told_of_with_reasons_and_goes_on() -> None:
     pair = Pair()
     pair.call()

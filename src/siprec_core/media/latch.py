@@ -64,6 +64,14 @@ class SourceLatch:
             for address in (self.locked, self.announced, self.announced_rtcp)
         )
 
+    def report_address(self, rtcp_source: Address | None, *, mux: bool) -> Address | None:
+        """Give where reports go; `rtcp_source` is where RTCP of the line came from, None before any."""
+        if mux:
+            return self.locked or rtcp_source
+        heard = {address.host for address in (self.locked, rtcp_source) if address is not None}
+        announced = self.announced_rtcp
+        return announced if announced is not None and announced.host in heard else rtcp_source
+
     @property
     def learning(self) -> bool:
         """True while an address that nobody announced can still become the source."""

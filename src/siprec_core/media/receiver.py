@@ -51,6 +51,32 @@ class Accepted:
 class MediaReceiver:
     """Receives the RTP and RTCP of one media line. Drain `poll_output` after each input."""
 
+    __slots__ = (
+        "_batch",
+        "_csrcs",
+        "_current",
+        "_formats",
+        "_found",
+        "_held",
+        "_inactive_after",
+        "_latch",
+        "_limits",
+        "_outbox",
+        "_payload_types",
+        "_presses",
+        "_probation",
+        "_refused",
+        "_retired",
+        "_rtcp_received",
+        "_rtcp_source",
+        "_seen",
+        "_sources",
+        "_spec",
+        "_ssrcs",
+        "_updated",
+        "_where",
+    )
+
     def __init__(self, spec: MediaSpec, *, limits: Limits, now: float, where: str = "rtp") -> None:
         self._spec = spec
         self._updated = False
@@ -143,11 +169,7 @@ class MediaReceiver:
 
         An address that was only announced is not reported to: it may be anybody's.
         """
-        if self._spec.rtcp_mux:
-            return self._latch.locked or self._rtcp_source
-        heard = {address.host for address in (self._latch.locked, self._rtcp_source) if address is not None}
-        announced = self._latch.announced_rtcp
-        return announced if announced is not None and announced.host in heard else self._rtcp_source
+        return self._latch.report_address(self._rtcp_source, mux=self._spec.rtcp_mux)
 
     def statistics(self) -> LineStatistics:
         """Give the counters as they are now."""

@@ -296,6 +296,7 @@ class RecordingSession(SessionExchanges):
         if self.paused is self._capture.paused:
             return
         self._capture.pause(paused=self.paused, now=now)
+        self._watch_lines(now)
         kind, fields = ("paused" if self.paused else "resumed"), {"by": "server"}
         self.account.noted(kind, fields, now=now)
         self._journal.note(kind, fields, now=now)
@@ -399,7 +400,12 @@ class RecordingSession(SessionExchanges):
             account, line = self.account.lines.get(index), self._lines.get(index)
             if account is not None and line is not None:
                 self._reports.open(account, line, now=now)
-        self._watch.follow(self.account.lines.values(), now=now)
+        self._watch_lines(now)
+
+    def _watch_lines(self, now: float) -> None:
+        # Capture that we paused hears nothing, whatever the client sends until it has agreed.
+        watched = () if self.paused else self.account.lines.values()
+        self._watch.follow(watched, now=now)
 
     def _close_line(self, index: int) -> None:
         # RFC 3550 6.3.7: who leaves sends BYE, before the socket is closed.
