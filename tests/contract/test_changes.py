@@ -178,7 +178,8 @@ def test_an_offer_alone_holds_and_resumes(everywhere: Running, transport: Transp
         everywhere.until(SourceFound)
         assert peer.request("BYE", 4).status == 200
         events = timeline(everywhere, everywhere.ended().directory)
-    assert [name for name, label in events if label == "1"] == ["stream-added", "stream-held", "stream-resumed"]
+    changes = [name for name, label in events if label == "1" and name.startswith("stream-")]
+    assert changes == ["stream-added", "stream-held", "stream-resumed"]
 
 
 @transports
