@@ -54,8 +54,10 @@ def test_option_before_environment_before_file_before_default(tmp_path: Path) ->
 def test_defaults_are_those_of_the_core() -> None:
     plan = make_plan(read([]))
     product = plan.config.product
-    # The ciphers come with an extra, and are there when it is.
-    assert replace(plan.config, crypto=None) == ServerConfig(product=product)
+    default = ServerConfig(product=product)
+    # Ciphers and further codecs come with extras, and are there when those are.
+    assert replace(plan.config, crypto=None, codecs=default.codecs) == default
+    assert plan.config.codecs[: len(default.codecs)] == default.codecs
     assert [str(bind) for bind in plan.binds] == ["udp://127.0.0.1:5060", "tcp://127.0.0.1:5060"]
     assert plan.tls is None
 

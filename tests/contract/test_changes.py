@@ -359,7 +359,7 @@ def test_the_client_opens_a_connection_when_its_own_is_lost(
 @pytest.fixture
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a session interval be three seconds; RFC 4028 section 4 forbids less than ninety."""
-    for module in ("siprec_core.sip.session_timer", "siprec_core.recording.routing"):
+    for module in ("siprec_core.sip.session_timer", "siprec_core.recording.policy"):
         monkeypatch.setattr(f"{module}.LEAST_MIN_SE", 1)
 
 
