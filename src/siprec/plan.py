@@ -63,6 +63,7 @@ def _config(settings: ServeSettings) -> ServerConfig:
         srtp=SrtpPolicy(settings.srtp),
         admission=AdmissionPolicy(
             networks=settings.allow or (),
+            peer_names=settings.allow_names or (),
             max_sessions_per_peer=settings.max_sessions_per_peer,
             queue_seconds=settings.queue_seconds,
         ),

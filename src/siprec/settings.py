@@ -283,6 +283,15 @@ class ServeSettings:
         metavar="NETWORK",
         live=True,
     )
+    allow_names: tuple[str, ...] | None = _row(
+        "admission.allow_names",
+        kinds.several(kinds.word()),
+        None,
+        "take only the calls of TLS clients whose certificate has this name; repeatable (default: all)",
+        flags=("--allow-name",),
+        metavar="NAME",
+        live=True,
+    )
     policy_hook: str | None = _row(
         "admission.policy_hook",
         kinds.word(),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -114,18 +114,13 @@ class _FromThread:
 class StartServer(Protocol):
     """Starts a server on the worker of the test."""
 
-    def __call__(self, *binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running: ...
-
-
-class StartHooked(Protocol):
-    """Starts a server with a policy hook."""
-
-    def __call__(self, *, config: ServerConfig | None = None, policy_hook: Hook | None = None) -> Running: ...
-
-
-@pytest.fixture
-def start_hooked(start_server: StartServer) -> StartHooked:
-    return cast("StartHooked", start_server)
+    def __call__(
+        self,
+        *binds: str,
+        config: ServerConfig | None = None,
+        tls: TlsFiles | None = None,
+        policy_hook: Hook | None = None,
+    ) -> Running: ...
 
 
 @pytest.fixture(params=WORKERS)

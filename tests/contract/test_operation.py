@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from siprec_core.errors import ConfigurationError
+from siprec_core.recording.admission import AdmissionPolicy
+from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.events import SessionRequested
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
@@ -93,6 +95,28 @@ def test_where_one_is_optional_only_a_good_one_counts(
         Peer(Transport.TLS, server.address(Transport.TLS), context=context_for(tls_files, tls_files)) as peer,
     ):
         peer.establish()
+
+
+def test_only_clients_with_a_certificate_of_a_certain_name_are_recorded(
+    start_server: StartServer, tls_files: TlsFiles, client_files: TlsFiles
+) -> None:
+    files = replace(tls_files, authorities=client_files.certificate, client_auth="optional")
+    asked: list[tuple[str, ...]] = []
+
+    def decide(request: PolicyRequest) -> Decision:
+        asked.append(request.peer_names)
+        return Decision()
+
+    config = ServerConfig(admission=AdmissionPolicy(peer_names=("Client.Example",)))
+    server = start_server("tls://127.0.0.1:0", tls=files, config=config, policy_hook=decide)
+    with Peer(Transport.TLS, server.address(Transport.TLS), context=context_for(tls_files)) as peer:
+        assert peer.request("OPTIONS", 1).status == 403
+        peer.send(peer.invite())
+        assert peer.final().status == 403
+    with Peer(Transport.TLS, server.address(Transport.TLS), context=context_for(tls_files, client_files)) as peer:
+        assert peer.request("OPTIONS", 1).status == 200
+        peer.establish()
+    assert asked == [("client.example", "127.0.0.1")]
 
 
 def test_tls_1_3_alone(start_server: StartServer, tls_files: TlsFiles) -> None:

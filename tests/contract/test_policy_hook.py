@@ -9,7 +9,7 @@ import pytest
 import anyio
 from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.policy import ServerConfig
-from tests.contract.conftest import StartHooked
+from tests.contract.conftest import StartServer
 
 
 def refuse(request: PolicyRequest) -> Decision:
@@ -41,10 +41,10 @@ def answer_nonsense(request: PolicyRequest) -> Any:  # noqa: ANN401 - that is th
     ],
 )
 def test_what_the_hook_says_counts(
-    start_hooked: StartHooked, hook: Callable[..., Any], undecided: str, expected: int
+    start_server: StartServer, hook: Callable[..., Any], undecided: str, expected: int
 ) -> None:
     config = ServerConfig(undecided=undecided, decision_seconds=8.0)
-    server = start_hooked(config=config, policy_hook=hook)
+    server = start_server(config=config, policy_hook=hook)
     with server.peer() as peer:
         peer.send(peer.invite())
         answer = peer.final()
@@ -55,14 +55,14 @@ def test_what_the_hook_says_counts(
             assert peer.request("BYE", 2).status == 200
 
 
-def test_a_hook_that_hangs_holds_up_nothing(start_hooked: StartHooked) -> None:
+def test_a_hook_that_hangs_holds_up_nothing(start_server: StartServer) -> None:
     release = threading.Event()
 
     def hang(request: PolicyRequest) -> Decision:
         release.wait(30)
         return Decision()
 
-    server = start_hooked(config=ServerConfig(decision_seconds=0.2), policy_hook=hang)
+    server = start_server(config=ServerConfig(decision_seconds=0.2), policy_hook=hang)
     try:
         for _ in range(12):
             with server.peer() as peer:
@@ -72,8 +72,8 @@ def test_a_hook_that_hangs_holds_up_nothing(start_hooked: StartHooked) -> None:
         release.set()
 
 
-def test_an_asynchronous_hook_runs_in_a_loop_of_its_own(start_hooked: StartHooked, worker: str) -> None:
-    server = start_hooked(config=ServerConfig(undecided="reject", decision_seconds=8.0), policy_hook=refuse_later)
+def test_an_asynchronous_hook_runs_in_a_loop_of_its_own(start_server: StartServer, worker: str) -> None:
+    server = start_server(config=ServerConfig(undecided="reject", decision_seconds=8.0), policy_hook=refuse_later)
     with server.peer() as peer:
         peer.send(peer.invite())
         # Threads have no event loop: there such a hook counts as one that fails.

@@ -4,6 +4,7 @@ Nothing is allocated for a call that is refused.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -27,6 +28,10 @@ class AdmissionPolicy:
     """
     users: tuple[str, ...] = ()
     """Users, by Digest, whose calls are taken, others get 403; empty takes all that the listener lets in."""
+    peer_names: tuple[str, ...] = ()
+    """Names of certificates (RFC 5922 section 7.1): calls are taken over TLS connections whose client has shown one of
+    them, others get 403. Empty takes all.
+    """
     max_sessions_per_peer: int | None = None
     """Recordings of one address at a time; None is without limit."""
     queue_seconds: float = 3.0
@@ -36,7 +41,7 @@ class AdmissionPolicy:
 class Admission:
     """Counts the recordings and tells what one more would get."""
 
-    __slots__ = ("_counts", "_most", "_networks", "_peers", "_policy", "_retry", "_when_full")
+    __slots__ = ("_counts", "_most", "_names", "_networks", "_peers", "_policy", "_retry", "_when_full")
 
     def __init__(
         self, policy: AdmissionPolicy, *, max_sessions: int | None, when_full: str, retry_seconds: int
@@ -51,6 +56,7 @@ class Admission:
     ) -> None:
         """Take other settings for the calls to come; raises ConfigurationError for such that cannot be."""
         self._networks = check_admission(policy, max_sessions=max_sessions, when_full=when_full)
+        self._names = frozenset(map(_canonical, policy.peer_names))
         self._policy = policy
         self._most = max_sessions
         self._when_full = when_full
@@ -74,11 +80,13 @@ class Admission:
         """What a call gets for which there is no room, or none came in time."""
         return self.unavailable if self._when_full == "unavailable" else Refusal(486)
 
-    def refuse_stranger(self, host: str, user: str | None) -> Refusal | None:
-        """Refuse with 403 a peer whose calls are not taken."""
+    def refuse_stranger(self, host: str, user: str | None, peer_names: Sequence[str] = ()) -> Refusal | None:
+        """Refuse with 403 a peer whose calls are not taken: each list that is not empty has to name it."""
         if self._networks and not self._is_near(host):
             return Refusal(403)
         if self._policy.users and user not in self._policy.users:
+            return Refusal(403)
+        if self._names and self._names.isdisjoint(map(_canonical, peer_names)):
             return Refusal(403)
         return None
 
@@ -126,6 +134,11 @@ def check_admission(
     if not policy.queue_seconds >= 0:
         raise ConfigurationError("queue_seconds: must not be negative")
     return tuple(_network(text) for text in policy.networks)
+
+
+def _canonical(name: str) -> str:
+    """Give a name as it is compared: whole and without regard to case (RFC 5922 section 7.2)."""
+    return name.rstrip(".").lower()
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

@@ -19,6 +19,8 @@ class PolicyRequest:
     user_agent: str | None
     authenticated_user: str | None
     """Who called, by Digest, where the listener wants that."""
+    peer_names: tuple[str, ...] = ()
+    """Whom the certificate of a TLS client names (RFC 5922 section 7.1); empty without one."""
     uri: str
     """The Request-URI."""
     from_: str

@@ -8,6 +8,7 @@ from siprec_core.recording.request import RecordingRequest
 from siprec_core.recording.waiting import WaitingCall, WaitingCalls
 from siprec_core.sip.endpoint_events import InviteReceived
 from siprec_core.sip.uas import Refusal
+from siprec_core.types import Flow
 
 
 class Entrance(ABC):
@@ -49,9 +50,10 @@ class Entrance(ABC):
     def _drain_endpoint(self, now: float) -> None:
         """Take what the endpoint has put out."""
 
-    def _admit(self, host: str, user: str | None, now: float) -> Refusal | None:
+    def _admit(self, flow: Flow, user: str | None, now: float) -> Refusal | None:
         """Tell what a new call of a peer would be refused with now; OPTIONS agrees with it (RFC 3261 11.2)."""
-        stranger = self._admission.refuse_stranger(host, user)
+        host = flow.remote.host
+        stranger = self._admission.refuse_stranger(host, user, flow.peer_names)
         if stranger is not None:
             return stranger
         if self._is_shut(now):

@@ -106,7 +106,7 @@ class SessionRouter(WireDoors, Entrance):
                 self._invited(event, now)
             case OptionsReceived(request_id=request_id, request=request, flow=flow, authenticated_user=user):
                 # RFC 3261 11.2: as an INVITE would be answered; within a dialog that is a re-INVITE.
-                refusal = None if request.to.tag is not None else self._admit(flow.remote.host, user, now)
+                refusal = None if request.to.tag is not None else self._admit(flow, user, now)
                 self._endpoint.answer_options(request_id, refusal, now=now)
             case MessageRefused(malformed=malformed, flow=flow):
                 detail = f"from {flow.remote}: {malformed.error}"
@@ -185,13 +185,14 @@ class SessionRouter(WireDoors, Entrance):
     # calls
 
     def _invited(self, invited: InviteReceived, now: float) -> None:
-        host, user = invited.flow.remote.host, invited.authenticated_user
-        refusal = self._admission.refuse_stranger(host, user)
+        flow, user = invited.flow, invited.authenticated_user
+        host = flow.remote.host
+        refusal = self._admission.refuse_stranger(host, user, flow.peer_names)
         if refusal is not None:
             self._turn_away(invited, refusal, now)
             return
         read = self._read(invited.request)
-        refusal = read.refusal or refuse_unmarked(read.marks, strict=self.config.strict) or self._admit(host, user, now)
+        refusal = read.refusal or refuse_unmarked(read.marks, strict=self.config.strict) or self._admit(flow, user, now)
         if refusal is not None:
             self._turn_away(invited, refusal, now)
         elif self._admission.has_room(host):

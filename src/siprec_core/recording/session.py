@@ -160,6 +160,7 @@ class RecordingSession(SessionExchanges):
             transport=self.flow.transport,
             user_agent=request.headers.get("User-Agent"),
             authenticated_user=self.authenticated_user,
+            peer_names=self.flow.peer_names,
             uri=request.uri,
             from_=request.headers.get("From") or "",
             to=request.headers.get("To") or "",

@@ -63,6 +63,24 @@ def test_strangers_are_refused_by_network(host: str, status: int | None) -> None
     assert (None if refusal is None else refusal.status) == status
 
 
+def test_strangers_are_refused_by_the_names_of_their_certificate() -> None:
+    doors = admission(AdmissionPolicy(peer_names=("SBC1.example.com", "sbc2.example.com.")))
+    for good in (("sbc1.example.com",), ("192.0.2.1", "sbc2.EXAMPLE.com")):
+        assert doors.refuse_stranger("192.0.2.1", None, good) is None
+    for names in ((), ("sbc3.example.com",), ("x.sbc1.example.com",), ("*.example.com",), ("",)):
+        refusal = doors.refuse_stranger("192.0.2.1", None, names)
+        assert refusal is not None
+        assert refusal.status == 403
+
+
+def test_every_list_has_to_name_a_peer() -> None:
+    doors = admission(AdmissionPolicy(networks=("192.0.2.0/24",), users=("sbc",), peer_names=("sbc1",)))
+    assert doors.refuse_stranger("192.0.2.1", "sbc", ("sbc1",)) is None
+    assert doors.refuse_stranger("198.51.100.1", "sbc", ("sbc1",)) is not None
+    assert doors.refuse_stranger("192.0.2.1", None, ("sbc1",)) is not None
+    assert doors.refuse_stranger("192.0.2.1", "sbc", ()) is not None
+
+
 def test_strangers_are_refused_by_user() -> None:
     doors = admission(AdmissionPolicy(users=("sbc",)))
     assert doors.refuse_stranger("192.0.2.1", "sbc") is None
