@@ -24,6 +24,7 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Address, Transport
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.directory_sinks import DirectorySinks
+from siprec_sync.policy_hook import Hook
 from siprec_sync.tls import TlsFiles, server_context
 from tests.contract.conftest import (
     WORKERS,
@@ -374,12 +375,17 @@ def test_who_does_not_refresh_is_let_go_and_who_answers_ours_stays(tmp_path: Pat
 
 
 def _start(stack: ExitStack, worker: str, folder: Path, tls_files: TlsFiles) -> Running:
-    def start(*binds: str, config: ServerConfig | None = None, tls: TlsFiles | None = None) -> Running:
+    def start(
+        *binds: str,
+        config: ServerConfig | None = None,
+        tls: TlsFiles | None = None,
+        policy_hook: Hook | None = None,
+    ) -> Running:
         sinks = DirectorySinks(folder)
         config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
         if worker == "sync":
-            return _start_sync(stack, binds, config, tls, sinks)
-        return _start_anyio(stack, worker, binds, config, tls, sinks)
+            return _start_sync(stack, binds, config, tls, sinks, policy_hook)
+        return _start_anyio(stack, worker, binds, config, tls, sinks, policy_hook)
 
     return start_everywhere(start, tls_files, ServerConfig(session_expires=3, min_se=1))
 
