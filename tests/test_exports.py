@@ -22,7 +22,8 @@ FRONTEND = frozenset({
 """Both frontends have the same names (those that wait, each its own object)."""
 EXPORTS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({
-        "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "RecordingClient", "ClientConfig",
+        "RecordingServer", "ServerConfig", "ServerOutput", "SessionInfo", "ServerStatus",
+        "MediaCounts", "PortCounts", "RecordingClient", "ClientConfig",
         "ClientOutput", "CallSpec", "ChangeConcluded", "ChangeOutcome", "StreamSpec", "Hop", "DigestRule", "DigestUser",
         "Secret", "Advertised", "AdmissionPolicy", "ListenSpec", "RecordSpec", "WaitingClient",
         "ParticipantInfo", "SessionStatus", "StreamInfo", "Decision", "PolicyRequest",

@@ -69,7 +69,10 @@ from siprec_core.recording.events import (
 )
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.ports import PortCounts
+from siprec_core.recording.server_status import ServerStatus
 from siprec_core.recording.session_info import ParticipantInfo, SessionInfo, SessionStatus, StreamInfo
+from siprec_core.recording.totals import MediaCounts
 from siprec_core.rtp.packet import RtpPacket
 from siprec_core.sdp.model import MediaDescription, SessionDescription
 from siprec_core.sdp.parser import ParsedSdp, parse_sdp
@@ -125,6 +128,9 @@ __all__ = [
     "ServerConfig",
     "ServerOutput",
     "SessionInfo",
+    "ServerStatus",
+    "MediaCounts",
+    "PortCounts",
     "StreamSpec",
     "WaitingClient",
     # commands

@@ -4,7 +4,7 @@ A driver hands in what arrived with the time it has, then drains `poll_output` a
 session is recorded by its own `RecordingSession`; this class routes, admits and answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from siprec_core.clock import TimeBase
 from siprec_core.codecs.registry import BUILT_IN, Codecs
@@ -16,8 +16,10 @@ from siprec_core.recording.live import merge_live
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.recording.routing import ServerOutput, SessionRouter
+from siprec_core.recording.server_status import ServerStatus, count_sessions, count_streams
 from siprec_core.recording.session import RecordingSession
 from siprec_core.recording.session_info import SessionInfo, session_info
+from siprec_core.recording.totals import MediaCounts
 from siprec_core.sip.uas import Refusal
 from siprec_core.types import Component, DatagramBatch, MediaId, SessionId, SinkId, TapId
 
@@ -196,6 +198,13 @@ class RecordingServer(SessionRouter):
         recording.request_snapshot(reason)
         self._drain_session(recording, now)
 
+    def mark(self, session: SessionId, text: str, *, now: float) -> None:
+        """Keep a text of the application's in the timeline and the journal of a session, with this instant.
+
+        Raises LocalProtocolError for a session that is not active, and for what is not one line of printable text.
+        """
+        self._active(session).mark(text, now=now)
+
     def _set_paused(self, session: SessionId, now: float, *, paused: bool) -> None:
         recording = self._active(session)
         recording.pause(paused=paused, now=now)
@@ -254,6 +263,24 @@ class RecordingServer(SessionRouter):
         """Give a snapshot of one session, None when it is over or never was."""
         recording = self._sessions.get(session)
         return None if recording is None else session_info(recording)
+
+    def status(self, *, now: float) -> ServerStatus:
+        """Tell how the server is doing; `unavailable` agrees with what INVITE and OPTIONS are answered."""
+        sessions = self._sessions.values()
+        return ServerStatus(
+            unavailable=self._unavailable_by(now),
+            sessions=count_sessions(sessions),
+            session_ids=self.session_ids(),
+            streams=count_streams(sessions),
+            waiting_calls=len(self._waiting),
+            ports=self._resources.ports.counts(now=now),
+            past_media=self._past_media,
+        )
+
+    def media_counts(self, sessions: Iterable[SessionId]) -> MediaCounts:
+        """Sum the packets of sessions so far; those that are over are passed over."""
+        running = (self._sessions[each] for each in sessions if each in self._sessions)
+        return sum((session.media_counts() for session in running), MediaCounts())
 
     def session_ids(self) -> tuple[SessionId, ...]:
         """Name the sessions that are not over, the oldest first."""

@@ -137,6 +137,11 @@ class DirectorySinks:
         """Octets that wait to be written."""
         return self._queued_size
 
+    @property
+    def waiting_renderings(self) -> int:
+        """Recordings whose final files are not begun."""
+        return len(self._pool)
+
     def start(self, wake: Callable[[], None]) -> None:
         """Start the threads.
 

@@ -44,6 +44,9 @@ class ServerCore(Core[Event], Protocol):
     def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
         """Ask the client for all its metadata."""
 
+    def mark(self, session: SessionId, text: str, *, now: float) -> None:
+        """Keep a text in the recording of a session."""
+
     def record(self, target: RecordSpec, *, now: float) -> SessionId:
         """Ask a recording client for a session."""
 
@@ -156,6 +159,13 @@ class ServerFacade(Facade[ServerCoreT, Event]):
         """
         self.request(lambda core, now: core.request_snapshot(session, reason=reason, now=now))
 
+    def mark(self, session: SessionId, text: str) -> None:
+        """Keep a text in the timeline and the journal of a session, with this instant.
+
+        Raises LocalProtocolError for a session that is not active, and for what is not one line of printable text.
+        """
+        self.request(lambda core, now: core.mark(session, text, now=now))
+
     def tap_audio(self, session: SessionId, label: str | None, queue: AudioQueue) -> TapId:
         """Have the live audio of a stream, or of all, put into `queue` until the session ends.
 
@@ -207,6 +217,9 @@ class SessionControl(Protocol):
     def request_snapshot(self, session: SessionId, *, reason: str | None = None) -> None:
         """Ask the client for all its metadata."""
 
+    def mark(self, session: SessionId, text: str) -> None:
+        """Keep a text in the recording."""
+
     def tap_audio(self, session: SessionId, label: str | None, queue: AudioQueue) -> TapId:
         """Have live audio put into `queue`."""
 
@@ -250,3 +263,7 @@ class SessionActions:
     def request_snapshot(self, *, reason: str | None = None) -> None:
         """Ask the client for all its metadata, as `Server.request_snapshot` does."""
         self._server.request_snapshot(self.id, reason=reason)
+
+    def mark(self, text: str) -> None:
+        """Keep a text in timeline and journal, as `Server.mark` does."""
+        self._server.mark(self.id, text)

@@ -103,6 +103,10 @@ class RenderPool:
         ]
         self._in_thread = render is not render_recording or workers < 1 or not sys.executable
 
+    def __len__(self) -> int:
+        """Give the number of recordings that wait."""
+        return len(self._queue) + len(self._left)
+
     def start(self) -> None:
         """Start the threads."""
         for thread in self._threads:

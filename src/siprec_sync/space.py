@@ -17,12 +17,16 @@ class DiskReserve:
 
     def reached(self, root: Path) -> bool:
         """Tell whether less than the reserve is free. Raises OSError."""
-        if sys.platform == "win32":
-            import shutil
-
-            usage = shutil.disk_usage(root)
-            total, free = usage.total, usage.free
-        else:
-            status = os.statvfs(root)
-            total, free = status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize
+        total, free = disk_space(root)
         return free < min(self.size, int(total * self.fraction))
+
+
+def disk_space(root: Path) -> tuple[int, int]:
+    """Give the octets of the file system of a folder, and how many of them we may still fill. Raises OSError."""
+    if sys.platform == "win32":
+        import shutil
+
+        usage = shutil.disk_usage(root)
+        return usage.total, usage.free
+    status = os.statvfs(root)
+    return status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize

@@ -103,6 +103,9 @@ class CoreDouble:
     def request_snapshot(self, session: SessionId, *, reason: str | None = None, now: float) -> None:
         self._input("request_snapshot", session=session, reason=reason, now=now)
 
+    def mark(self, session: SessionId, text: str, *, now: float) -> None:
+        self._input("mark", session=session, text=text, now=now)
+
     def record(self, target: RecordSpec, *, now: float) -> SessionId:
         self._input("record", target=target, now=now)
         return SessionId("asked")

@@ -1,8 +1,10 @@
 """Admission and the table of sessions on every worker."""
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
+from siprec_core.errors import LocalProtocolError
 from siprec_core.recording.admission import AdmissionPolicy
 from siprec_core.recording.events import SessionRefused
 from siprec_core.recording.policy import ServerConfig
@@ -83,11 +85,13 @@ def test_sessions_are_looked_up_and_changed_from_16_threads_while_calls_come_and
 
 
 def look_and_end(server: Running, over: threading.Event, faults: list[BaseException]) -> None:
-    """Look for sessions that are not there, and end such."""
+    """Change the sessions that are there, and look for and end such that are not."""
     try:
         while not over.is_set():
             for key in list(server.table.sessions()):
                 server.table.session(type(key)(key + "x"))
                 server.table.end(type(key)(key + "x"))
+                with suppress(LocalProtocolError):  # it is over meanwhile
+                    server.table.mark(key, f"seen by {threading.current_thread().name}")
     except BaseException as error:  # noqa: BLE001 - told in the test's own thread
         faults.append(error)

@@ -158,3 +158,24 @@ def test_a_fault_of_the_program_is_an_answer(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("siprec_sync.render_worker.render_recording", broken)
     assert carry_out({"folder": str(tmp_path)}) == {"error": "ValueError: not expected", "status": None}
+
+
+def test_what_waits_is_counted(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def render(folder: Path) -> None:
+        del folder
+        begun.set()
+        assert go_on.wait(20)
+
+    told = Told()
+    pool = RenderPool(tmp_path, render, told, workers=1)
+    pool.start()
+    for name in ("a", "b", "c"):
+        pool.add(command(name))
+    assert begun.wait(20)
+    assert len(pool) == 2
+    go_on.set()
+    told.wait(3)
+    assert len(pool) == 0
+    pool.close()

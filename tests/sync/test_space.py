@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from siprec_sync.space import DiskReserve
+from siprec_sync.space import DiskReserve, disk_space
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,9 @@ def test_the_smaller_of_size_and_share_counts(tmp_path: Path, size: int, fractio
 def test_a_directory_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - which one is the system's choice
         DiskReserve().reached(tmp_path / os.urandom(4).hex())
+
+
+def test_the_room_of_a_disk(tmp_path: Path) -> None:
+    total, free = disk_space(tmp_path)
+    assert 0 <= free <= total
+    assert total > 0

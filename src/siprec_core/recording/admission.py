@@ -71,6 +71,11 @@ class Admission:
         return self._when_full == "queue"
 
     @property
+    def is_full(self) -> bool:
+        """True when nobody may have one more recording."""
+        return self._most is not None and len(self._peers) >= self._most
+
+    @property
     def unavailable(self) -> Refusal:
         """503 with Retry-After: clients then fail over (RFC 3261 section 21.5.4)."""
         return Refusal(503, headers=self._retry)
@@ -93,7 +98,7 @@ class Admission:
     def has_room(self, host: str) -> bool:
         """Tell whether one more recording of a peer is within the limits."""
         of_one = self._policy.max_sessions_per_peer
-        if self._most is not None and len(self._peers) >= self._most:
+        if self.is_full:
             return False
         return of_one is None or self._counts[host] < of_one
 

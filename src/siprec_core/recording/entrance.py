@@ -43,12 +43,24 @@ class Entrance(ABC):
         """Refuse a call that has no session."""
 
     @abstractmethod
-    def _is_shut(self, now: float) -> bool:
-        """Tell whether no session can begin, whoever asks."""
+    def _closed_by(self, now: float) -> str | None:
+        """Tell in a word why no session can begin, whoever asks; None when one can."""
 
     @abstractmethod
     def _drain_endpoint(self, now: float) -> None:
         """Take what the endpoint has put out."""
+
+    def _is_shut(self, now: float) -> bool:
+        return self._closed_by(now) is not None
+
+    def _unavailable_by(self, now: float) -> str | None:
+        """Tell in a word why a new call would be refused whoever made it; `_admit` agrees with it."""
+        full = self._admission.is_full and not self._may_wait
+        return self._closed_by(now) or ("full" if full else None)
+
+    @property
+    def _may_wait(self) -> bool:
+        return self._admission.queues and not self._waiting.is_full
 
     def _admit(self, flow: Flow, user: str | None, now: float) -> Refusal | None:
         """Tell what a new call of a peer would be refused with now; OPTIONS agrees with it (RFC 3261 11.2)."""
@@ -58,7 +70,7 @@ class Entrance(ABC):
             return stranger
         if self._is_shut(now):
             return self._admission.unavailable
-        if self._admission.has_room(host) or (self._admission.queues and not self._waiting.is_full):
+        if self._admission.has_room(host) or self._may_wait:
             return None
         return self._admission.full
 

@@ -6,11 +6,23 @@ has rested long enough: a burst of short calls costs neither a call nor the rest
 """
 
 from collections import deque
+from dataclasses import dataclass
 
 from siprec_core.errors import ConfigurationError
 
 REST_SECONDS = 30.0
 """How long a pair rests, unless only resting ones are left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortCounts:
+    """Pairs of ports by what they are doing."""
+
+    taken: int
+    free: int
+    """Never used, or rested."""
+    resting: int
+    """Taken only when no other is left."""
 
 
 class PortPool:
@@ -36,6 +48,16 @@ class PortPool:
 
     def __len__(self) -> int:
         return sum(map(len, self._free))
+
+    def counts(self, *, now: float) -> PortCounts:
+        """Count the pairs of both ranges."""
+        resting = 0
+        for free in self._free:
+            for _, rested_at in reversed(free):
+                if rested_at <= now:
+                    break
+                resting += 1
+        return PortCounts(taken=len(self._taken), free=len(self) - resting, resting=resting)
 
     def expands(self, port: int) -> bool:
         """Tell whether a port is one of the second range."""

@@ -21,6 +21,7 @@ from siprec_core.recording.request import RecordingRequest, read_answer_of_clien
 from siprec_core.recording.session import Answer, Ask, HangUp, Invitation, RecordingSession, Refuse, SessionState
 from siprec_core.recording.signalling import read_description
 from siprec_core.recording.started import StartedSession
+from siprec_core.recording.totals import MediaCounts
 from siprec_core.sip.doors import WireDoors
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
@@ -82,6 +83,7 @@ class SessionRouter(WireDoors, Entrance):
         self._draining = False
         self._storage_rests_until = float("-inf")
         self._storage_full = False
+        self._past_media = MediaCounts()
 
     # endpoint
 
@@ -279,10 +281,14 @@ class SessionRouter(WireDoors, Entrance):
             )
         )
 
-    def _is_shut(self, now: float) -> bool:
-        """Tell whether no session can begin, whoever asks."""
-        rests = self._storage_full or now < self._storage_rests_until
-        return self._drain_at is not None or rests or not self._resources.ports
+    def _closed_by(self, now: float) -> str | None:
+        if self._drain_at is not None:
+            return "draining"
+        if self._storage_full:
+            return "storage-full"
+        if now < self._storage_rests_until:
+            return "storage-failed"
+        return None if self._resources.ports else "no-ports"
 
     def _read(self, request: Request) -> RecordingRequest:
         return read_request(
@@ -383,6 +389,7 @@ class SessionRouter(WireDoors, Entrance):
     def _forget(self, session: RecordingSession) -> None:
         if self._sessions.pop(session.id, None) is None:
             return
+        self._past_media += session.media_counts()
         self._timers.cancel(session.id)
         usage = self._usages.pop(session.id)
         self._by_usage.pop(usage, None)

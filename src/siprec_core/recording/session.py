@@ -46,6 +46,7 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.reporting import LineReports
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.recording.securing import SecureLines
+from siprec_core.recording.totals import MediaCounts, sum_media
 from siprec_core.recording.watch import MediaWatch, Stall
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
@@ -69,6 +70,8 @@ _FULL = ("space", "quota", "too large")
 """Words of the systems' errors for a disk that is full: ENOSPC, EDQUOT, EFBIG."""
 
 
+_MARK_SIZE = 500
+"""Characters of a mark."""
 _FAREWELL_SECONDS = 2.0
 """How long a journal stays open for the answer to our BYE."""
 
@@ -186,8 +189,20 @@ class RecordingSession(SessionExchanges):
         """Keep what was decided in timeline and journal."""
         fields = {} if self._decision is None else self._decision.fields()
         if fields:
-            self.account.noted("policy", fields, now=now)
-            self._journal.note("policy", fields, now=now)
+            self._note("policy", fields, now=now)
+
+    def mark(self, text: str, *, now: float) -> None:
+        """Keep a text of the application's; LocalProtocolError when the session is not active or the text no line."""
+        if self.state is not SessionState.ACTIVE:
+            raise LocalProtocolError("the session is not active")
+        if not text.strip() or not text.isprintable() or len(text) > _MARK_SIZE:
+            raise LocalProtocolError(f"a mark is one line of 1 to {_MARK_SIZE} printable characters")
+        self._note("mark", {"text": text}, now=now)
+
+    def _note(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> None:
+        """Keep in timeline and journal what no packet tells."""
+        self.account.noted(kind, fields, now=now, line=line)
+        self._journal.note(kind, fields, now=now, line=line)
 
     # the call
 
@@ -298,9 +313,7 @@ class RecordingSession(SessionExchanges):
             return
         self._capture.pause(paused=self.paused, now=now)
         self._watch_lines(now)
-        kind, fields = ("paused" if self.paused else "resumed"), {"by": "server"}
-        self.account.noted(kind, fields, now=now)
-        self._journal.note(kind, fields, now=now)
+        self._note("paused" if self.paused else "resumed", {"by": "server"}, now=now)
 
     def _complete_exchange(self, exchange: Exchange, now: float) -> None:
         super()._complete_exchange(exchange, now)
@@ -353,6 +366,13 @@ class RecordingSession(SessionExchanges):
 
     # facts
 
+    def media_counts(self) -> MediaCounts:
+        """Sum the packets of all lines so far."""
+        return sum_media(
+            (line.receiver.statistics(), self._secure.packets_rejected(index))
+            for index, line in self.account.lines.items()
+        )
+
     def _tell(self, line: int, output: MediaOutput, now: float) -> None:
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
@@ -362,8 +382,7 @@ class RecordingSession(SessionExchanges):
                 "ssrc": output.ssrc,
                 "announced": output.announced,
             }
-            self.account.noted("source-locked", fields, now=output.at, line=line)
-            self._journal.note("source-locked", fields, now=output.at, line=line)
+            self._note("source-locked", fields, now=output.at, line=line)
         elif isinstance(output, KeyPressed):
             self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)
         elif isinstance(output, SenderReported):
@@ -443,8 +462,7 @@ class RecordingSession(SessionExchanges):
         received, rejected = _packet_counts(self.account, self._secure)
         for index, counts in self._secure.counts().items():
             fields: NoteFields = {"failed": counts.failed, "replayed": counts.replayed}
-            self.account.noted("srtp-rejected", fields, now=self._ended, line=index)
-            self._journal.note("srtp-rejected", fields, now=self._ended, line=index)
+            self._note("srtp-rejected", fields, now=self._ended, line=index)
         self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))
 

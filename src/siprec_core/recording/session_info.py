@@ -166,7 +166,7 @@ def session_info(session: RecordingSession) -> SessionInfo:
     account = session.account
     return SessionInfo(
         id=session.id,
-        status=_status(session),
+        status=status_of(session),
         state=session.state.name.lower(),
         call_id=session.call_id,
         local_tag=account.local_tag,
@@ -189,7 +189,8 @@ def session_info(session: RecordingSession) -> SessionInfo:
     )
 
 
-def _status(session: RecordingSession) -> SessionStatus:
+def status_of(session: RecordingSession) -> SessionStatus:
+    """Tell what an operator wants to know first of a session."""
     if session.storage_failed:
         return SessionStatus.FAILED
     if session.state in UNANSWERED_STATES:

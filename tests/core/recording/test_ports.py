@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from siprec_core.errors import ConfigurationError
-from siprec_core.recording.ports import REST_SECONDS, PortPool
+from siprec_core.recording.ports import REST_SECONDS, PortCounts, PortPool
 
 LOW, HIGH = 30_001, 30_016
 PAIRS = list(range(30_002, 30_016, 2))
@@ -134,3 +134,13 @@ def test_a_port_that_comes_back_is_the_last_to_be_taken_again() -> None:
     assert first == 30_000
     pool.give_back(first, now=0.0)
     assert [pool.take(now=0.0) for _ in range(4)] == [30_002, 30_004, 30_006, 30_000]
+
+
+def test_pairs_are_counted_by_what_they_do() -> None:
+    pool = PortPool(30_000, 30_007, expansion=(40_000, 40_003))
+    assert pool.counts(now=0.0) == PortCounts(taken=0, free=6, resting=0)
+    ports = [pool.take(now=0.0) for _ in range(5)]
+    for port in ports[-2:]:
+        pool.give_back(port or 0, now=1.0)
+    assert pool.counts(now=1.0) == PortCounts(taken=3, free=1, resting=2)
+    assert pool.counts(now=1.0 + REST_SECONDS) == PortCounts(taken=3, free=3, resting=0)

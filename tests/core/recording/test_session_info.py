@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siprec_core.errors import RemoteProtocolError
+from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.session_info import ParticipantInfo, SessionInfo, SessionStatus, StreamInfo
 from siprec_core.types import Address, SessionId, Transport
 from tests.core.harness import Pair
 from tests.core.messages import invite
+from tests.core.recording.calls import rendered
+from tests.core.recording.test_render import report_of
 
 
 def only(pair: Pair) -> SessionInfo:
@@ -56,6 +58,39 @@ def test_pause_and_storage_show() -> None:
     sink = next(iter(pair.server.sinks))
     pair.recorder.sink_failed(sink, "No space left on device", now=pair.now)
     assert only(pair).status is SessionStatus.FAILED
+
+
+def test_a_mark_stands_in_timeline_and_journal() -> None:
+    pair = Pair()
+    pair.call("1")
+    pair.run(1.0)
+    session = only(pair).id
+    pair.recorder.mark(session, "the customer agrees", now=pair.now)
+    pair.caller.stop(now=pair.now)
+    pair.run(1.0)
+    (journal,) = [data for name, data in pair.server.files.items() if name.endswith("journal.pcapng")]
+    timeline = report_of(rendered(journal))["timeline"]
+    (entry,) = [each for each in timeline if each["event"] == "mark"]
+    assert entry["text"] == "the customer agrees"
+    assert timeline[0]["at"] < entry["at"] < timeline[-1]["at"]
+    with pytest.raises(LocalProtocolError, match="no such session"):
+        pair.recorder.mark(session, "too late", now=pair.now)
+
+
+@pytest.mark.parametrize("text", ["", " ", "two\nlines", "\x1b[31m", "x" * 501])
+def test_a_mark_is_one_line_of_text(text: str) -> None:
+    pair = Pair()
+    pair.call("1")
+    pair.run(1.0)
+    with pytest.raises(LocalProtocolError, match="printable"):
+        pair.recorder.mark(only(pair).id, text, now=pair.now)
+
+
+def test_a_session_that_is_not_active_takes_no_mark() -> None:
+    pair = Pair(config=ServerConfig(manual=True))
+    pair.inject(invite())
+    with pytest.raises(LocalProtocolError, match="not active"):
+        pair.recorder.mark(only(pair).id, "early", now=pair.now)
 
 
 def test_quality_is_counted_while_the_call_goes_on() -> None:
