@@ -47,7 +47,7 @@ from siprec_core.sdp.rules import media_addresses
 from siprec_core.sip.transport import Hop
 from siprec_core.timers import TimerQueue
 from siprec_core.types import Address, MediaId, Transport
-from siprec_sync.assembly import read_clocks
+from siprec_sync.clocks import read_clocks
 from siprec_sync.listeners import Bind, local_host_towards, open_listeners, reason_of
 from siprec_sync.signalling import Signalling, StreamSettings
 from siprec_sync.tls import TlsFiles, client_context

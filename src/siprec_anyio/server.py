@@ -19,8 +19,9 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer
 from siprec_core.types import SessionId
 from siprec_sync.asking import AskedSession, from_listener
-from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.assembly import Assembly, DriverSettings, assemble
 from siprec_sync.audio import QUEUE_FRAMES, AudioQueue
+from siprec_sync.clocks import read_clocks
 from siprec_sync.events import EventQueue, ServerHub, SessionFeed, session_queue
 from siprec_sync.facade import (
     DEFAULT_BINDS,

@@ -96,6 +96,10 @@ class RecordingClient(AudioDoors, WireDoors):
         self._reason = ""
         self._gone = False
 
+    def rebase_clock(self, time_base: TimeBase) -> None:
+        """Take a wall clock that was set: for what metadata tells from now on; sender reports keep theirs."""
+        self._time_base = time_base
+
     # machine
 
     def poll_output(self) -> ClientOutput | None:

@@ -2,12 +2,10 @@
 
 import socket
 import ssl
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
-from siprec_core.clock import TimeBase
 from siprec_core.errors import ConfigurationError
 from siprec_core.limits import Limits
 from siprec_core.types import Transport
@@ -95,11 +93,6 @@ def assemble(
         pump.close()
         raise
     return Assembly(pump, hub, listeners, settings.streams)
-
-
-def read_clocks() -> TimeBase:
-    """Tie the monotonic clock to the wall clock now."""
-    return TimeBase(monotonic=time.monotonic(), unix_ns=time.time_ns())
 
 
 def _close(listeners: Sequence[Listener]) -> None:

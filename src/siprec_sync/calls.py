@@ -25,7 +25,8 @@ from siprec_core.recording.call_events import (
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address, Listening, Transport
-from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.assembly import Assembly, DriverSettings, assemble
+from siprec_sync.clocks import read_clocks
 from siprec_sync.events import EventHub, log_call_event
 from siprec_sync.facade import Facade
 from siprec_sync.listeners import Bind, local_host_towards, reason_of

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from siprec_core.recording.call import ClientConfig
 from siprec_core.recording.call_events import CallEvent
 from siprec_core.waiting_client import WaitingClient
-from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.assembly import Assembly, DriverSettings, assemble
+from siprec_sync.clocks import read_clocks
 from siprec_sync.events import EventHub, log_call_event
 from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.tls import TlsFiles

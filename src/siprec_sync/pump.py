@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar, assert_never
 
+from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError, SiprecError
 from siprec_core.limits import Limits
 from siprec_core.machine import earliest
@@ -41,6 +42,7 @@ from siprec_core.recording.commands import (
 from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, TapId
 from siprec_sync.audio import AudioQueue, AudioTaps
+from siprec_sync.clocks import ClockWatch
 from siprec_sync.listeners import Listener, reason_of
 from siprec_sync.media import MediaSockets
 from siprec_sync.resolver import Resolver
@@ -106,6 +108,9 @@ class Core(Protocol[EventT_co]):
 
     def next_timeout(self) -> float | None:
         """Give the earliest deadline."""
+
+    def rebase_clock(self, time_base: TimeBase) -> None:
+        """Take a wall clock that was set."""
 
 
 class FileInputs(Protocol):
@@ -194,6 +199,7 @@ class Pump(Generic[EventT]):
         self._inputs: deque[Input] = deque()
         self._settling = False
         self._now = time.monotonic()
+        self._clock = ClockWatch()
         self._calls: deque[Callable[[float], object]] = deque()
         self._waker = Waker()
         ready: Ready = self._woken
@@ -255,6 +261,7 @@ class Pump(Generic[EventT]):
             raise self.failed
         now = self._now = time.monotonic()
         try:
+            self._watch_clock(now)
             for key, mask in ready:
                 key.data(mask, now)
             while self._calls:
@@ -273,6 +280,13 @@ class Pump(Generic[EventT]):
         except BaseException as error:
             self._fail(error)
             raise
+
+    def _watch_clock(self, now: float) -> None:
+        stepped = self._clock.look(now)
+        if stepped is not None:
+            base, step = stepped
+            _LOGGER.warning("the wall clock was set by %+.3f s; recordings that run keep the one they began with", step)
+            self.core.rebase_clock(base)
 
     def _fail(self, error: BaseException) -> None:
         self.failed = error

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from siprec_core.clock import TimeBase
 from siprec_core.codecs.registry import Codecs
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
@@ -44,6 +45,9 @@ class CoreDouble:
     def handle_timeout(self, *, now: float) -> None:
         self.deadline = None
         self._input("handle_timeout", now=now)
+
+    def rebase_clock(self, time_base: TimeBase) -> None:
+        self._input("rebase_clock", time_base=time_base)
 
     def receive_datagram(self, data: bytes, *, flow: Flow, now: float) -> None:
         self._input("receive_datagram", data=data, flow=flow, now=now)

@@ -1,8 +1,10 @@
 """The recording server as a whole, against the harness's client and against hand-written messages."""
 
+import json
 import random
 import struct
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -770,3 +772,21 @@ def test_the_server_looks_for_a_client_whose_connection_is_gone() -> None:
         outputs.append(output)
     (opened,) = [output for output in outputs if isinstance(output, OpenFlow)]
     assert (opened.transport, opened.remote) == (Transport.TCP, Address("192.0.2.9", 5072))
+
+
+# clocks
+
+
+def test_a_wall_clock_that_is_set_counts_for_recordings_that_begin_later() -> None:
+    pair = Pair()
+    pair.call("1")
+    pair.run(1.0)
+    day = 86_400 * 1_000_000_000
+    pair.recorder.rebase_clock(replace(TIME_BASE, unix_ns=TIME_BASE.unix_ns + 40 * day))
+    pair.caller.stop(now=pair.now)
+    pair.run(1.0)
+    pair.inject(invite(call_id="later"))
+    reports = [json.loads(data) for name, data in pair.server.files.items() if name.endswith("/recording.json")]
+    first, second = (datetime.fromisoformat(report["started_at"]) for report in reports)
+    assert timedelta(days=40) < second - first < timedelta(days=40, minutes=1)
+    assert reports[0]["duration"] < 10.0

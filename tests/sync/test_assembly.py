@@ -12,7 +12,7 @@ from siprec_core.errors import ConfigurationError
 from siprec_core.limits import Limits
 from siprec_core.recording.events import Event
 from siprec_core.types import Address
-from siprec_sync.assembly import Assembly, DriverSettings, assemble, read_clocks
+from siprec_sync.assembly import Assembly, DriverSettings, assemble
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.events import ServerHub
 from siprec_sync.listeners import Bind, bind_of, open_listeners
@@ -65,11 +65,6 @@ def test_a_certificate_comes_as_files_or_as_context(tmp_path: Path) -> None:
 def test_a_wrong_bind_opens_nothing() -> None:
     with pytest.raises(ConfigurationError, match="bind"):
         assembled("udp://127.0.0.1:0", "nonsense")
-
-
-def test_clocks_agree() -> None:
-    first, second = read_clocks(), read_clocks()
-    assert abs(first.unix_ns_at(second.monotonic) - second.unix_ns) < 1_000_000_000
 
 
 def certificate_at(address: Address) -> bytes | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
 from siprec_core.recording.commands import (
@@ -507,3 +508,15 @@ def test_an_answer_of_the_dns_is_an_input() -> None:
     answers = {each["query"]: each["answer"] for each in core.named("host_resolved")}
     assert answers == {1: (AddressRecord("192.0.2.1"),), 2: LookupFailure.NO_RECORDS}
     pump.close()
+
+
+def test_a_wall_clock_that_is_set_is_told_to_the_core(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = time.monotonic() + 2.0
+    wall = time.time_ns() + 3_602 * 10**9
+    monkeypatch.setattr(time, "monotonic", lambda: moved)
+    monkeypatch.setattr(time, "time_ns", lambda: wall)
+    bench.pump.turn([])
+    [told] = [arguments for name, arguments in bench.core.inputs if name == "rebase_clock"]
+    assert told["time_base"] == TimeBase(monotonic=moved, unix_ns=wall)
+    bench.pump.turn([])
+    assert len([name for name, _ in bench.core.inputs if name == "rebase_clock"]) == 1
