@@ -31,6 +31,7 @@ from siprec_core.recording.call_events import (
     RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
+    ServerFailed,
 )
 from siprec_core.recording.commands import (
     BindMedia,
@@ -268,7 +269,7 @@ class LoadRun:
                 if call.answer is not None and output.reason != "local-bye":
                     call.fail(f"ended: {output.reason}")
                 self._finish(call)
-            case SendMedia() | AudioFinished() | ChangeConcluded() | RecordingAttempted():
+            case SendMedia() | AudioFinished() | ChangeConcluded() | RecordingAttempted() | ServerFailed():
                 pass  # the audio is ours to send, and nothing is changed
             case _:
                 raise LocalProtocolError("a client has no files")

@@ -32,6 +32,7 @@ from siprec_core.recording.call_events import (
     RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
+    ServerFailed,
 )
 from siprec_core.recording.commands import (
     BindMedia,
@@ -71,6 +72,7 @@ from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.ports import PortCounts
 from siprec_core.recording.server_status import ServerStatus
+from siprec_core.recording.servers import ServerMemory
 from siprec_core.recording.session_info import ParticipantInfo, SessionInfo, SessionStatus, StreamInfo
 from siprec_core.recording.totals import MediaCounts
 from siprec_core.rtp.packet import RtpPacket
@@ -126,6 +128,7 @@ __all__ = [
     "RecordSpec",
     "Secret",
     "ServerConfig",
+    "ServerMemory",
     "ServerOutput",
     "SessionInfo",
     "ServerStatus",
@@ -171,6 +174,7 @@ __all__ = [
     "RecordingAttempted",
     "RecordingEnded",
     "RecordingRefused",
+    "ServerFailed",
     # values and seams
     "Address",
     "AddressRecord",

@@ -28,6 +28,7 @@ from siprec_core.recording.call_events import (
     RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
+    ServerFailed,
 )
 from siprec_core.recording.client_audio import AudioDoors, ClientAudio
 from siprec_core.recording.client_state import ClientState, Wish
@@ -36,6 +37,7 @@ from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.ports import PortPool
 from siprec_core.recording.request import read_request
 from siprec_core.recording.securing import SecureSending, offered_crypto
+from siprec_core.recording.servers import ServerChoice, ServerMemory
 from siprec_core.recording.signalling import read_description
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.offer import OfferedStream, build_offer
@@ -49,6 +51,7 @@ from siprec_core.sip.endpoint_events import (
     CallChanged,
     CallEnded,
     CallGone,
+    CallProgressed,
     CallRefused,
     ChangeRefused,
     CredentialsChecked,
@@ -93,6 +96,7 @@ class RecordingClient(AudioDoors, WireDoors):
         self._audio = ClientAudio(self._ids, time_base=time_base)
         self._secure = SecureSending(config.crypto)
         self._state = ClientState(limits=config.limits)
+        self._servers = _choice(config, frozenset())
         self._reason = ""
         self._gone = False
 
@@ -108,12 +112,14 @@ class RecordingClient(AudioDoors, WireDoors):
 
     def next_timeout(self) -> float | None:
         """Give the instant at which `handle_timeout` is due, None when nothing waits."""
-        return earliest(self._endpoint.next_timeout(), self._audio.next_timeout())
+        return earliest(self._endpoint.next_timeout(), self._audio.next_timeout(), self._servers.deadline)
 
     def handle_timeout(self, *, now: float) -> None:
         """Send the audio whose time has come, and let every other deadline act."""
         self._endpoint.handle_timeout(now=now)
         self._drain_endpoint(now)
+        if self._servers.gives_up(now):
+            self._fail(408, "no answer in time", local=True, now=now)
         self._audio.handle_timeout(now=now)
         self._drain_audio()
 
@@ -129,11 +135,15 @@ class RecordingClient(AudioDoors, WireDoors):
         if self._spec is not None or self._gone:
             raise LocalProtocolError("the client was started before")
         check_streams(spec.streams)
-        _check_uri(spec)
+        _check_uris(spec)
         self._secure.check(spec.srtp)
         self._spec = spec
+        self._servers = _choice(self.config, spec.final_statuses)
         self._endpoint.listen(spec.listening)
         self._lines = MediaLines(self._resources, host=self.config.media_host or spec.local.host)
+        if self._servers.begin((spec.uri, *spec.alternatives), now=now) is None:
+            self._give_up(503, "every server wants to be left alone for a while", local=True, now=now)
+            return
         self._take_ports(spec, self._lines, now)
 
     def pause(self, label: str, *, now: float) -> int | None:
@@ -198,9 +208,7 @@ class RecordingClient(AudioDoors, WireDoors):
         if command is not None:
             self._outbox.put(command)
             return
-        self._outbox.put(RecordingRefused(status=500, reason=f"no media port: {error}", local=True))
-        self._reason = "refused"
-        self._close(now)
+        self._give_up(500, f"no media port: {error}", local=True, now=now)
 
     def receive_media(self, media: MediaId, batch: DatagramBatch, *, component: Component, now: float) -> None:
         """Take what comes back on the media ports: RTCP reports, of which nothing is needed to send."""
@@ -232,13 +240,36 @@ class RecordingClient(AudioDoors, WireDoors):
     def _invite(self, now: float) -> None:
         spec, _ = self._call()
         offer, told = self._describe(now)
-        boundary = self._ids.boundary()
-        headers = _invite_headers(spec, self._ids)
+        uri, boundary = self._servers.uri, self._ids.boundary()
+        headers = _invite_headers(spec, uri, self._ids)
         headers.add("Content-Type", f"multipart/mixed;boundary={boundary}")
         body = write_multipart(body_parts(offer, told), boundary=boundary)
-        invite = Request("INVITE", spec.uri, headers, body)
-        self._usage = self._endpoint.call(invite, spec.hop, local=spec.local, description=offer.to_bytes(), now=now)
+        invite = Request("INVITE", uri, headers, body)
+        hop = spec.hop if uri == spec.uri else None
+        self._usage = self._endpoint.call(invite, hop, local=spec.local, description=offer.to_bytes(), now=now)
         self._drain_endpoint(now)
+
+    # servers
+
+    def _fail(self, status: int, reason: str, *, local: bool, retry_seconds: int | None = None, now: float) -> None:
+        """Ask the next server because this one does not take the call; give the call up when there is none."""
+        failed, usage = self._servers.uri, self._usage
+        if self._servers.failed(status, retry_seconds=retry_seconds, now=now) is None:
+            self._give_up(status, reason, local=local, retry_seconds=retry_seconds, now=now)
+            return
+        told = ServerFailed(uri=failed, status=status, reason=reason, local=local, retry_seconds=retry_seconds)
+        self._outbox.put(told)
+        self._invite(now)
+        if usage is not None:
+            # It may answer late: the endpoint then ends what begins there.
+            self._endpoint.hang_up(usage, now=now)
+            self._drain_endpoint(now)
+
+    def _give_up(self, status: int, reason: str, *, local: bool, retry_seconds: int | None = None, now: float) -> None:
+        """Tell that the call is not taken, and end it."""
+        self._outbox.put(RecordingRefused(status=status, reason=reason, local=local, retry_seconds=retry_seconds))
+        self._reason = "refused"
+        self.stop(now=now)
 
     def _drain_endpoint(self, now: float) -> None:
         while (output := self._endpoint.poll_output()) is not None:
@@ -260,12 +291,14 @@ class RecordingClient(AudioDoors, WireDoors):
     def _tell_call(self, event: EndpointEvent, now: float) -> None:
         match event:
             case CallAttempted(hop=hop):
-                self._outbox.put(RecordingAttempted(hop=hop))
+                self._servers.attempted(now=now)
+                self._outbox.put(RecordingAttempted(hop=hop, uri=self._servers.uri))
+            case CallProgressed():
+                self._servers.heard(now=now)
             case CallAnswered(response=response, findings=findings):
                 self._answered(response, findings, now)
-            case CallRefused(status=status, reason=reason, local=local):
-                self._reason = "refused"
-                self._outbox.put(RecordingRefused(status=status, reason=reason, local=local))
+            case CallRefused(status=status, reason=reason, local=local, retry_seconds=seconds):
+                self._fail(status, reason, local=local, retry_seconds=seconds, now=now)
             case CallEnded(reason=reason):
                 self._reason = self._reason or reason
                 self._outbox.extend(self._state.abandon())
@@ -292,10 +325,9 @@ class RecordingClient(AudioDoors, WireDoors):
         offer = self._offer
         parsed = parse_sdp(response.body, limits=self.config.limits)
         if parsed.description is None or offer is None:
-            self._outbox.put(RecordingRefused(status=502, reason="the 200 has no usable SDP answer", local=True))
-            self._reason = "refused"
-            self.stop(now=now)
+            self._fail(502, "the 200 has no usable SDP answer", local=True, now=now)
             return
+        self._servers.answered()
         found = self._agree(offer, parsed.description, now)
         self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
         findings = (*told, *response.findings, *parsed.findings, *found, *_response_findings(response))
@@ -442,12 +474,23 @@ class RecordingClient(AudioDoors, WireDoors):
         return self._spec, self._lines
 
 
-def _check_uri(spec: CallSpec) -> None:
-    try:
-        SipUri.parse(spec.uri)
-    except RemoteProtocolError as error:
-        if spec.hop is None:
-            raise LocalProtocolError(f"servers of {spec.uri!r} cannot be located: {error.message}") from error
+def _choice(config: ClientConfig, final_statuses: frozenset[int]) -> ServerChoice:
+    return ServerChoice(
+        config.servers or ServerMemory(),
+        final_statuses=final_statuses,
+        silence_seconds=config.silence_seconds,
+        answer_seconds=config.answer_seconds,
+        longest_rest_seconds=config.limits.retry_after_seconds,
+    )
+
+
+def _check_uris(spec: CallSpec) -> None:
+    for uri in (spec.uri, *spec.alternatives):
+        try:
+            SipUri.parse(uri)
+        except RemoteProtocolError as error:
+            if spec.hop is None or uri != spec.uri:
+                raise LocalProtocolError(f"servers of {uri!r} cannot be located: {error.message}") from error
 
 
 def _offered_streams(spec: CallSpec, lines: MediaLines, ids: Ids) -> list[OfferedStream]:
@@ -465,11 +508,11 @@ def _offered_streams(spec: CallSpec, lines: MediaLines, ids: Ids) -> list[Offere
     ]
 
 
-def _invite_headers(spec: CallSpec, ids: Ids) -> Headers:
+def _invite_headers(spec: CallSpec, uri: str, ids: Ids) -> Headers:
     headers = Headers()
     headers.add("Max-Forwards", "70")
     headers.add("From", f"<{spec.from_uri}>;tag={ids.tag()}")
-    headers.add("To", f"<{address_of_record(spec.uri)}>")
+    headers.add("To", f"<{address_of_record(uri)}>")
     headers.add("Call-ID", ids.call_id())
     headers.add("CSeq", "1 INVITE")
     # RFC 7866 6.1.1: the SRC "MUST" list siprec in Require when it starts a recording session.

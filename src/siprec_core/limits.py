@@ -124,6 +124,9 @@ class Limits:
     """Tell of a line on which no packet came so long after its answer; 0 = never. It ends nothing."""
     silent_media_seconds: float = 30.0
     """Tell of a line that fell silent for so long and is not on hold; 0 = never. It ends nothing."""
+    retry_after_seconds: float = 3600.0
+    """Longest Retry-After of a recording server that a client keeps to: stops one wrong answer from shutting it out for
+    good."""
     # captures
     capture_block_size: int = 16 * 1024 * 1024
     """One block of a capture file: stops a length field that asks for all memory."""

@@ -12,7 +12,7 @@ from siprec_core.clock import TimeBase
 from siprec_core.entropy import Entropy
 from siprec_core.errors import LocalProtocolError
 from siprec_core.recording.call import CallSpec, ClientConfig, ListenSpec
-from siprec_core.recording.call_events import RecordingAnswered, RecordingRefused
+from siprec_core.recording.call_events import RecordingAnswered
 from siprec_core.recording.lines import MediaLines
 from siprec_core.recording.policy import is_from_server
 from siprec_core.recording.request import RecordingRequest, read_request
@@ -157,20 +157,15 @@ class WaitingClient(RecordingClient):
         """Take the server's ACK, which answers the offer of our 200 (RFC 3261 13.2.2.4)."""
         theirs = read_description(ack, limits=self.config.limits)
         if theirs is None or self._offer is None:
-            self._give_up(502, "the ACK has no usable SDP answer", now)
+            self._give_up(502, "the ACK has no usable SDP answer", local=True, now=now)
             return
         findings = self._agree(self._offer, theirs, now)
         if not self._audio.labels:
-            self._give_up(488, "the server takes none of the streams", now)
+            self._give_up(488, "the server takes none of the streams", local=True, now=now)
             return
         self._state.told(self._metadata, unix_ns=self._time_base.unix_ns_at(now))
         labels = self._audio.labels
         self._outbox.put(RecordingAnswered(response=None, labels=labels, findings=(*ack.findings, *findings)))
-
-    def _give_up(self, status: int, reason: str, now: float) -> None:
-        self._outbox.put(RecordingRefused(status=status, reason=reason, local=True))
-        self._reason = "refused"
-        self.stop(now=now)
 
     def _wait_again(self) -> None:
         """Forget an INVITE that was not answered 200."""

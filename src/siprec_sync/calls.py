@@ -21,6 +21,7 @@ from siprec_core.recording.call_events import (
     RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
+    ServerFailed,
 )
 from siprec_core.sip.transport import Hop
 from siprec_core.sip.uri import SipUri
@@ -64,6 +65,8 @@ class CallProgress:
         """Where the INVITE went last, None while no server is found."""
         self.answered: RecordingAnswered | None = None
         self.refused: RecordingRefused | None = None
+        self.failed_servers: list[ServerFailed] = []
+        """Servers that did not take the call, before the one that did or the last one."""
         self.ended: RecordingEnded | None = None
         self.packets: dict[str, int] = {}
         """Packets sent, by label, of the streams that were finished."""
@@ -77,6 +80,8 @@ class CallProgress:
         match event:
             case RecordingAttempted():
                 self.hop = event.hop
+            case ServerFailed():
+                self.failed_servers.append(event)
             case RecordingAnswered():
                 self.answered = event
             case RecordingRefused():
@@ -223,14 +228,13 @@ def local_hosts(call: CallSpec, *, resolver: Resolver, limits: Limits) -> tuple[
     """
     if call.local.host:
         return (call.local.host,)
-    hops: tuple[Hop, ...]
-    if call.hop is not None:
-        hops = (call.hop,)
-    else:
-        try:
-            hops = locate(SipUri.parse(call.uri), resolver=resolver, limits=limits).hops
-        except (LocationError, RemoteProtocolError):
-            return ("127.0.0.1",)  # the call itself will tell why it leads nowhere
+    hops: list[Hop] = [] if call.hop is None else [call.hop]
+    for uri in call.alternatives if call.hop is not None else (call.uri, *call.alternatives):
+        # The call itself will tell of one that leads nowhere.
+        with suppress(LocationError, RemoteProtocolError):
+            hops += locate(SipUri.parse(uri), resolver=resolver, limits=limits).hops
+    if not hops:
+        return ("127.0.0.1",)
     found: dict[bool, str] = {}
     failures: list[ConfigurationError] = []
     for hop in hops:
@@ -275,18 +279,17 @@ def prepare_call(
 
 def _transports(call: CallSpec, config: ClientConfig) -> tuple[Transport, ...]:
     """Tell over which transports requests of a call may go, and its server's come."""
+    chosen: set[Transport | None] = set()
     if call.hop is not None:
-        chosen: Transport | None = call.hop.transport
-    else:
+        chosen.add(call.hop.transport)
+    for uri in call.alternatives if call.hop is not None else (call.uri, *call.alternatives):
         try:
-            chosen = SipUri.parse(call.uri).transport
+            chosen.add(SipUri.parse(uri).transport)
         except RemoteProtocolError:
-            chosen = None
-    if chosen is None:
-        return tuple(Transport)
-    if chosen is Transport.UDP and config.large_over_tcp:
-        return (Transport.UDP, Transport.TCP)
-    return (chosen,)
+            chosen.add(None)
+    if Transport.UDP in chosen and config.large_over_tcp:
+        chosen.add(Transport.TCP)
+    return tuple(each for each in Transport if None in chosen or each in chosen)
 
 
 def _with_client_context(settings: DriverSettings | None, context: ssl.SSLContext) -> DriverSettings:

@@ -19,6 +19,7 @@ from siprec_core.recording.call_events import (
     RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
+    ServerFailed,
 )
 from siprec_core.recording.events import (
     Diagnostic,
@@ -342,6 +343,8 @@ def log_call_event(event: CallEvent) -> None:
             level, text = logging.INFO, f"calling {event.hop.remote} over {event.hop.transport.value}"
         case RecordingAnswered():
             level, text = logging.INFO, f"answered, streams {', '.join(event.labels)}"
+        case ServerFailed():
+            level, text = logging.WARNING, f"{event.uri} does not record: {event.status} {event.reason}"
         case RecordingRefused():
             # Whoever waits for the answer is told by an exception.
             level, text = logging.INFO, f"refused: {event.status} {event.reason}"

@@ -2,6 +2,7 @@
 
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from siprec_core.recording.call_events import (
     RecordingAttempted,
     RecordingEnded,
     RecordingRefused,
+    ServerFailed,
 )
 from siprec_core.recording.commands import (
     BindMedia,
@@ -31,6 +33,7 @@ from siprec_core.recording.commands import (
 )
 from siprec_core.recording.events import SessionEnded, SessionEstablished
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.recording.servers import ServerMemory
 from siprec_core.server import RecordingServer
 from siprec_core.sip.names import AddressRecord, DnsAnswer, LookupFailure, RecordType, SrvRecord
 from siprec_core.types import Address, Flow, FlowId, Listening, Transport
@@ -46,18 +49,22 @@ class Network:
     """A client and the servers `one`, `two`, ... of the domain example.com, best first.
 
     `states` has a word for each server: `up`, `dead` (nothing answers, connections are refused), `full` (503),
-    `udp` (takes no connections).
+    `udp` (takes no connections), `slow` (says 183 and no more).
     """
 
-    def __init__(self, *states: str, transport: str = "udp", large_over_tcp: bool = False) -> None:
+    def __init__(
+        self, *states: str, transport: str = "udp", large_over_tcp: bool = False, memory: ServerMemory | None = None
+    ) -> None:
         self.now = 0.0
         self.states = list(states)
         self.service = transport
-        config = ClientConfig(large_over_tcp=large_over_tcp)
+        config = ClientConfig(large_over_tcp=large_over_tcp, servers=memory)
         self.client = Node(RecordingClient(config, time_base=TIME_BASE, entropy=entropy(2)), CLIENT)
         self.servers = [
             Node(
-                RecordingServer(ServerConfig(), time_base=TIME_BASE, entropy=entropy(10 + index)),
+                RecordingServer(
+                    ServerConfig(manual=states[index] == "slow"), time_base=TIME_BASE, entropy=entropy(10 + index)
+                ),
                 Address(f"192.0.2.{81 + index}", 5060),
             )
             for index in range(len(states))
@@ -72,6 +79,16 @@ class Network:
     def call(self, uri: str = "sip:recorder@example.com", *, listening: tuple[Listening, ...] | None = None) -> None:
         heard = (Listening(Transport.UDP, CLIENT), Listening(Transport.TCP, CLIENT_TCP))
         spec = CallSpec(uri=uri, local=CLIENT, listening=heard if listening is None else listening, streams=STREAMS)
+        self.machine.start(spec, now=self.now)
+        self.settle()
+
+    def call_all(self, **changes: Any) -> None:  # noqa: ANN401 - whatever a call takes
+        """Call the servers one after the other, each by a URI of its own."""
+        first, *others = (f"sip:{node.address};transport={self.service}" for node in self.servers)
+        heard = (Listening(Transport.UDP, CLIENT), Listening(Transport.TCP, CLIENT_TCP))
+        spec = CallSpec(
+            uri=first, alternatives=tuple(others), local=CLIENT, listening=heard, streams=STREAMS, **changes
+        )
         self.machine.start(spec, now=self.now)
         self.settle()
 
@@ -248,7 +265,12 @@ def test_when_all_fail_the_last_word_counts(states: tuple[str, ...], transport: 
     network.call()
     network.run(70.0)
     assert network.client.of(RecordingRefused) == [
-        RecordingRefused(status=status, reason=text, local="dead" in states or not states)
+        RecordingRefused(
+            status=status,
+            reason=text,
+            local="dead" in states or not states,
+            retry_seconds=ServerConfig().retry_seconds if states[-1:] == ("full",) else None,
+        )
     ]
     assert network.client.of(RecordingEnded) == [RecordingEnded(reason="refused")]
     network.run(1_000.0)
@@ -337,6 +359,170 @@ def test_a_call_is_recorded_once_or_refused_once(states: list[str], transport: s
     possible = [number for number, state in enumerate(states, 1) if state in usable]
     assert network.established() == possible[:1]
     assert len(network.client.of(RecordingRefused)) == (not possible)
+    network.stop()
+    network.run(1_000.0)
+    assert len(network.client.of(RecordingEnded)) == 1
+    assert network.machine.next_timeout() is None
+
+
+# a list of servers
+
+
+def numbers_of(network: Network, kind: type[ServerFailed] | type[RecordingAttempted]) -> list[int]:
+    """Give the numbers of the servers that events are about."""
+    hosts = [f"sip:{node.address};transport={network.service}" for node in network.servers]
+    return [hosts.index(each.uri) + 1 for each in network.client.of(kind)]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize(
+    ("states", "failed"),
+    [
+        (("up", "up"), []),
+        (("full", "up"), [(1, 503, 10)]),
+        (("dead", "full", "up"), [(1, 408, None), (2, 503, 10)]),
+        (("slow", "up"), [(1, 408, None)]),
+        (("slow", "dead", "up"), [(1, 408, None), (2, 408, None)]),
+    ],
+)
+def test_the_next_of_a_list_takes_what_the_others_do_not(
+    states: tuple[str, ...], failed: list[tuple[int, int, int | None]], transport: str
+) -> None:
+    network = Network(*states, transport=transport)
+    network.call_all()
+    network.run(40.0)
+    refused = 503 if transport == "tcp" else 408  # a connection that is refused says so at once
+    told = [(1, refused, None) if states[0] == "dead" and each[0] == 1 else each for each in failed]
+    told = [(each[0], refused, None) if states[each[0] - 1] == "dead" else each for each in told]
+    events = network.client.of(ServerFailed)
+    numbers = numbers_of(network, ServerFailed)
+    assert [(number, each.status, each.retry_seconds) for number, each in zip(numbers, events, strict=True)] == told
+    assert network.established() == [len(failed) + 1]
+    assert numbers_of(network, RecordingAttempted) == list(range(1, len(failed) + 2))
+    assert len(network.client.of(RecordingAnswered)) == 1
+    calls = {field(data, "Call-ID") for _, data in network.left()}
+    assert len(calls) == len(network.left()), "each server gets a call of its own"
+    network.stop()
+    network.run(1.0)
+    assert [event.reason for event in network.client.of(RecordingEnded)] == ["local-bye"]
+    network.run(1_000.0)
+    assert network.machine.next_timeout() is None
+
+
+def test_who_answers_too_late_is_let_go() -> None:
+    network = Network("slow", "up")
+    network.call_all()
+    network.run(30.0)
+    assert network.established() == [2]
+    (cancel,) = network.client.messages(b"CANCEL ")
+    assert cancel.startswith(b"CANCEL sip:192.0.2.81:5060;transport=udp SIP/2.0")
+    slow = network.servers[0].machine
+    assert isinstance(slow, RecordingServer)
+    assert not slow.session_ids()
+    # A 200 that crosses the CANCEL is acknowledged and ended.
+    network = Network("slow", "up")
+    network.call_all()
+    while not network.client.of(ServerFailed):
+        network.run(LATENCY / 4)
+    slow = network.servers[0].machine
+    assert isinstance(slow, RecordingServer)
+    (session,) = slow.session_ids()
+    slow.accept(session, now=network.now)
+    network.settle()
+    network.run(10.0)
+    assert network.established() == [1, 2]
+    assert [event.reason for event in network.servers[0].of(SessionEnded)] == ["bye"]
+    assert len(network.client.of(RecordingAnswered)) == 1
+    network.stop()
+    network.run(1.0)
+    assert len(network.servers[1].of(SessionEnded)) == 1
+
+
+def test_who_said_503_is_left_alone_by_the_calls_that_share_a_memory() -> None:
+    memory = ServerMemory()
+    network = Network("full", "up", memory=memory)
+    network.call_all()
+    network.run(1.0)
+    assert network.attempts() == [("udp", 1), ("udp", 2)]
+    again = Network("full", "up", memory=memory)
+    again.run(9.0)
+    again.call_all()
+    again.run(1.0)
+    assert again.attempts() == [("udp", 2)]
+    later = Network("full", "up", memory=memory)
+    later.run(11.0)
+    later.call_all()
+    later.run(1.0)
+    assert later.attempts() == [("udp", 1), ("udp", 2)]
+
+
+def test_when_all_want_to_be_left_alone_nobody_is_called() -> None:
+    memory = ServerMemory()
+    network = Network("full", memory=memory)
+    network.call_all()
+    network.run(1.0)
+    (refused,) = network.client.of(RecordingRefused)
+    assert (refused.status, refused.local, refused.retry_seconds) == (503, False, 10)
+    again = Network("full", memory=memory)
+    again.run(2.0)
+    again.call_all()
+    (refused,) = again.client.of(RecordingRefused)
+    assert (refused.status, refused.local) == (503, True)
+    assert again.client.of(RecordingEnded) == [RecordingEnded(reason="refused")]
+    assert again.client.sent == []
+
+
+def test_a_final_status_asks_nobody_else() -> None:
+    network = Network("full", "up")
+    network.call_all(final_statuses=frozenset((503,)))
+    network.run(40.0)
+    assert network.established() == []
+    assert [each.status for each in network.client.of(RecordingRefused)] == [503]
+
+
+def test_an_answer_without_sdp_sends_the_call_on() -> None:
+    network = Network("slow", "up")
+    network.call_all()
+    network.run(0.1)
+    (_, invite), *_ = network.left()
+    flow = Flow(Transport.UDP, CLIENT, network.servers[0].address)
+    to = field(invite, "To")
+    answer = [
+        "SIP/2.0 200 OK",
+        *(f"{name}: {field(invite, name)}" for name in ("Via", "From", "Call-ID", "CSeq")),
+        f"To: {to};tag=dumb",
+        f"Contact: <sip:{network.servers[0].address}>",
+        "Content-Length: 0",
+        "",
+        "",
+    ]
+    network.machine.receive_datagram("\r\n".join(answer).encode(), flow=flow, now=network.now)
+    network.settle()
+    network.run(1.0)
+    assert [each.status for each in network.client.of(ServerFailed)] == [502]
+    assert len(network.client.messages(b"BYE ")) == 1
+    assert network.established() == [2]
+
+
+def test_what_is_no_uri_in_a_list_is_misuse() -> None:
+    network = Network("up")
+    spec = CallSpec(uri="sip:192.0.2.81", alternatives=("nowhere",), local=CLIENT, streams=STREAMS)
+    with pytest.raises(LocalProtocolError, match="'nowhere' cannot be located"):
+        network.machine.start(spec, now=0.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from(("up", "dead", "full", "slow")), min_size=1, max_size=3), st.sampled_from(("udp", "tcp"))
+)
+def test_a_list_records_once_or_refuses_once(states: list[str], transport: str) -> None:
+    network = Network(*states, transport=transport)
+    network.call_all()
+    network.run(60.0)
+    possible = [number for number, state in enumerate(states, 1) if state == "up"]
+    assert network.established() == possible[:1]
+    waits = not possible and states[-1] == "slow"
+    assert len(network.client.of(RecordingRefused)) == (not possible and not waits)
     network.stop()
     network.run(1_000.0)
     assert len(network.client.of(RecordingEnded)) == 1

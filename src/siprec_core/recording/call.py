@@ -24,6 +24,7 @@ from siprec_core.metadata.model import (
     Stream,
 )
 from siprec_core.metadata.times import Instant
+from siprec_core.recording.servers import ServerMemory
 from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.parameters import Parameters
@@ -33,6 +34,7 @@ from siprec_core.types import Address, Listening
 
 DEFAULT_FORMATS = (MediaFormat(0, "PCMU", 8000), MediaFormat(8, "PCMA", 8000))
 """G.711 in both laws (RFC 3551)."""
+_ANY_ADDRESS = Address("", 0)
 
 
 TELEPHONE_EVENT = MediaFormat(101, "telephone-event", 8000, 1, "0-15")
@@ -64,6 +66,12 @@ class ClientConfig:
 
     They go over UDP after all when no connection can be made.
     """
+    silence_seconds: float = 4.0
+    """How long a server may say nothing at all before the next of `CallSpec.alternatives` is asked."""
+    answer_seconds: float = 20.0
+    """How long a server that has said 100 or the like may take to answer before the next one is asked."""
+    servers: ServerMemory | None = None
+    """What calls learn of servers: one object for all whose calls shall know. None keeps it for one call."""
     rewrite: Callable[[bytes], bytes] | None = None
     """Gives what is sent in place of each SIP message: to imitate another client towards a recorder under test."""
     crypto: CryptoProvider | None = None
@@ -92,11 +100,17 @@ class CallSpec:
 
     uri: str
     """Request-URI: the recording server's."""
+    alternatives: tuple[str, ...] = ()
+    """URIs of other recording servers, asked in this order when the one before does not take the call: whatever it
+    refuses with (but for 6xx and `final_statuses`), when it cannot be reached, or says nothing in time."""
+    final_statuses: frozenset[int] = frozenset()
+    """Refusals after which no other server is asked."""
     hop: Hop | None = None
     """Where to send: transport, numeric address, TLS name. None locates the servers of `uri`, and tries one after the
     other (RFC 3263)."""
-    local: Address
-    """Our signalling address: what Via and Contact name and datagrams leave from."""
+    local: Address = _ANY_ADDRESS
+    """Our signalling address: what Via and Contact name and datagrams leave from. The frontends take an empty host for
+    the address from which the servers are reached, and port 0 for any."""
     listening: tuple[Listening, ...] = ()
     """Where we listen, the best first: what Via and Contact name over each transport, and which transports and kinds of
     addresses servers are looked for with. Empty: `local` counts for all transports."""

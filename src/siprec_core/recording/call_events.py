@@ -15,6 +15,23 @@ class RecordingAttempted:
 
     hop: Hop
     """Where it went."""
+    uri: str = ""
+    """The server that was meant: `CallSpec.uri`, or one of its `alternatives`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFailed:
+    """A server did not take the call, which goes on to the next one."""
+
+    uri: str
+    """The server: `CallSpec.uri`, or one of its `alternatives`."""
+    status: int
+    """What it said; 408 for silence, 503 when it could not be reached."""
+    reason: str
+    local: bool = False
+    """True when no response of the server's says so."""
+    retry_seconds: int | None = None
+    """Its Retry-After: it is left alone so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +58,8 @@ class RecordingRefused:
     local: bool = False
     """True when no response of the server's says so: silence, no way to it, no media port of ours (500), or a 200 that
     cannot be used (502)."""
+    retry_seconds: int | None = None
+    """The server's Retry-After."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,5 +90,11 @@ class RecordingEnded:
 
 
 CallEvent: TypeAlias = (
-    RecordingAttempted | RecordingAnswered | RecordingRefused | ChangeConcluded | AudioFinished | RecordingEnded
+    RecordingAttempted
+    | ServerFailed
+    | RecordingAnswered
+    | RecordingRefused
+    | ChangeConcluded
+    | AudioFinished
+    | RecordingEnded
 )

@@ -31,6 +31,7 @@ from siprec_core.sip.names import RecordType
 from siprec_core.sip.outgoing import RequestSender
 from siprec_core.sip.reasons import reason_of_end
 from siprec_core.sip.reliable import Expired, ProvisionalLost, Provisionals, SendProvisional
+from siprec_core.sip.retry_after import read_retry_after
 from siprec_core.sip.session_timer import SessionTimer
 from siprec_core.sip.transaction_layer import IncomingRequest, OutgoingRequest, ResponseArrived, TransactionLayer
 from siprec_core.sip.transport import Hop, TransportLayer
@@ -414,4 +415,5 @@ def _refusal(usage: UsageId, arrival: ResponseArrived) -> CallRefused:
     """Tell of a failed INVITE; a 2xx that cannot be used has a status of ours."""
     response = arrival.response
     local = response is None or response.status != arrival.status
-    return CallRefused(usage=usage, status=arrival.status, reason=arrival.reason, local=local)
+    retry = None if response is None else read_retry_after(response.headers.get("Retry-After"))
+    return CallRefused(usage=usage, status=arrival.status, reason=arrival.reason, local=local, retry_seconds=retry)

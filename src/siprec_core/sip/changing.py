@@ -14,6 +14,7 @@ from siprec_core.sip.identity import add_capabilities
 from siprec_core.sip.invite import UsageId, UsageState
 from siprec_core.sip.message import Request
 from siprec_core.sip.reasons import reason_of_end
+from siprec_core.sip.retry_after import read_retry_after
 from siprec_core.sip.session_timer import TimerDue
 from siprec_core.sip.transaction import LIFETIME
 from siprec_core.sip.transaction_layer import ResponseArrived
@@ -226,10 +227,11 @@ class ChangingSide:
             self._calls.changes.set(call.usage.id, now + self._pause(call))
             return True
         if arrival.status in (500, 503) and own.attempts < 2:
-            seconds = _retry_after(response.headers.get("Retry-After"))
-            if seconds is not None:
-                self._calls.changes.set(call.usage.id, now + seconds)
-            return seconds is not None
+            seconds = read_retry_after(response.headers.get("Retry-After"))
+            if seconds is None or seconds > _LONGEST_RETRY_AFTER:
+                return False
+            self._calls.changes.set(call.usage.id, now + seconds)
+            return True
         if arrival.status == 422 and call.timer.too_short(response):
             # RFC 4028 7.3: the request is tried again with the Min-SE of the 422.
             self._advance(call, now)
@@ -277,12 +279,3 @@ class ChangingSide:
 def _peer_is_busy_with(call: Call) -> bool:
     """Tell whether an offer of the peer's waits for our answer, or our answer for its ACK."""
     return call.offer is not None or call.usage.offer_pending
-
-
-def _retry_after(value: str | None) -> int | None:
-    """Read Retry-After when it is short enough to be waited for."""
-    digits = (value or "").partition(";")[0].partition("(")[0].strip()
-    if not digits.isascii() or not digits.isdigit() or len(digits) > 4:
-        return None
-    seconds = int(digits)
-    return seconds if seconds <= _LONGEST_RETRY_AFTER else None

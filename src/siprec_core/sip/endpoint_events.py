@@ -177,6 +177,8 @@ class CallRefused:
     reason: str
     local: bool
     """True when no response of the peer's says so."""
+    retry_seconds: int | None = None
+    """Its Retry-After (RFC 3261 section 20.33)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
