@@ -76,6 +76,7 @@ FLOORS: dict[str, int] = {
     "types": 0,
     "limits": 0,
     "findings": 0,
+    "format_parameters": 0,
     "finding_codes": 0,
     "machine": 0,
     "timers": 0,

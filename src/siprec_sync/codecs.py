@@ -5,31 +5,19 @@ The packages are imported when one of their codecs is first asked for. What is n
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
 
-from siprec_core.codecs.registry import CodecProvider, Codecs, Decoder, Encoder
+from siprec_core.codecs.amr import AmrFrames, readable
+from siprec_core.codecs.framing import FixedFrames, Framing, G723Frames, IlbcFrames, OpusPackets
+from siprec_core.codecs.registry import CodecProvider, Codecs, Decoder, Encoder, format_name
+from siprec_core.format_parameters import split_parameters
 from siprec_core.recording.policy import ServerConfig
 
 _G722_RATE: Final = 16_000
-_PACKET_SAMPLES: Final = {
-    # Octets of a frame, samples of a frame (RFC 3551 section 4.5).
-    "G729": (10, 80),
-    "GSM": (33, 160),
-}
-_G729_SID: Final = 2
-"""Octets of a frame of G.729 Annex B that describes comfort noise."""
 _OPUS_RATE: Final = 48_000
-_OPUS_MILLISECONDS: Final = (
-    *(10, 20, 40, 60) * 3,  # SILK
-    *(10, 20) * 2,  # hybrid
-    *(2.5, 5, 10, 20) * 4,  # CELT
-)
-"""Length of a frame by the configuration number of the table of contents (RFC 6716 section 3.1)."""
-_OPUS_LONGEST: Final = 0.12
-"""Seconds of audio in a packet at most (RFC 6716 section 3.2.5)."""
 
 
 @cache
@@ -70,6 +58,7 @@ class _G722Decoder:
     channels = 1
     by_size = True
     stateful = True
+    deviation = None
 
     def __init__(self) -> None:
         self._codec = _new_g722()
@@ -106,22 +95,38 @@ def _new_g722() -> Any:  # noqa: ANN401 - the package has no types
 class _AvProvider:
     """What FFmpeg decodes (package `av`)."""
 
-    names = ("OPUS/48000/2", "G729/8000", "GSM/8000")
+    names = ("OPUS/48000/2", "AMR-WB/16000", "AMR/8000", "G729/8000", "ILBC/8000", "GSM/8000", "G723/8000")
 
     def decoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> Decoder | None:
-        del parameters
         # RFC 7587 7: opus has the rate 48000 and two channels in every rtpmap, whatever is in the packets.
-        if (encoding, clock_rate) == ("OPUS", _OPUS_RATE):
-            return _AvDecoder("opus", _OPUS_RATE, _opus_samples, _whole)
-        if encoding in _PACKET_SAMPLES and (clock_rate, channels) == (8_000, 1):
-            size, samples = _PACKET_SAMPLES[encoding]
-            cut = _cut_g729 if encoding == "G729" else _cutter(size)
-            return _AvDecoder(encoding.lower(), 8_000, lambda payload: samples * len(cut(payload)), cut)
-        return None
+        if encoding == "OPUS":
+            channels = 2
+        if format_name(encoding, clock_rate, channels) not in self.names:
+            return None
+        given = split_parameters(parameters)
+        match encoding:
+            case "OPUS":
+                return _AvDecoder("opus", clock_rate, OpusPackets())
+            case "AMR" | "AMR-WB":
+                wideband = encoding == "AMR-WB"
+                name = "amrwb" if wideband else "amrnb"
+                return _AvDecoder(name, clock_rate, AmrFrames(given, wideband=wideband)) if readable(given) else None
+            case "ILBC":
+                return _AvDecoder("ilbc", clock_rate, IlbcFrames(given))
+            case "G729":
+                return _AvDecoder("g729", clock_rate, FixedFrames(10, 80, pause_size=2))
+            case "GSM":
+                return _AvDecoder("gsm", clock_rate, FixedFrames(33, 160))
+            case _:
+                return _AvDecoder("g723_1", clock_rate, G723Frames())
 
     def encoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> Encoder | None:
         del encoding, clock_rate, channels, parameters
         return None
+
+
+_ILBC_BIT_RATES: Final = {38: 15_200, 50: 13_333}
+"""Bits a second by the size of a frame: FFmpeg tells the two modes of iLBC by them (RFC 3952 section 2)."""
 
 
 class _AvDecoder:
@@ -131,78 +136,59 @@ class _AvDecoder:
     by_size = False
     stateful = True
 
-    def __init__(
-        self,
-        name: str,
-        sample_rate: int,
-        samples: Callable[[bytes], int],
-        cut: Callable[[bytes], list[bytes]],
-    ) -> None:
+    def __init__(self, name: str, sample_rate: int, framing: Framing) -> None:
         import av
 
         self.sample_rate = sample_rate
-        self._samples = samples
-        self._cut = cut
+        self._name = name
+        self._framing = framing
         self._packet = av.Packet
         self._failures: tuple[type[Exception], ...] = (av.FFmpegError, ValueError)
-        context: Any = av.CodecContext.create(name, "r")
-        context.sample_rate = sample_rate
-        context.layout = "mono"
-        self._context = context
+        self._contexts: dict[int, Any] = {}
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=sample_rate)
 
+    @property
+    def deviation(self) -> str | None:
+        return self._framing.deviation
+
     def samples(self, payload: bytes | memoryview) -> int:
-        return self._samples(bytes(payload))
+        return self._framing.samples(bytes(payload))
 
     def decode(self, payload: bytes | memoryview) -> bytes:
         octets = bytes(payload)
-        wanted = 2 * self._samples(octets)
-        frames = self._cut(octets)
-        size = wanted // len(frames) if frames else 0
-        return b"".join(self._decode(frame)[:size].ljust(size, b"\0") for frame in frames).ljust(wanted, b"\0")
+        wanted = 2 * self._framing.samples(octets)
+        if not wanted:
+            return b""
+        frames = self._framing.cut(octets)
+        size = wanted // len(frames)
+        return b"".join([self._decode(frame)[:size].ljust(size, b"\0") for frame in frames])
 
     def _decode(self, frame: bytes) -> bytes:
         if not frame:
             return b""
         try:
-            decoded = self._context.decode(self._packet(frame))
+            decoded = self._context_for(len(frame)).decode(self._packet(frame))
             return b"".join(self._pcm(each) for each in decoded)
         except self._failures:
             return b""
 
+    def _context_for(self, frame_size: int) -> Any:  # noqa: ANN401 - av.CodecContext
+        """Give FFmpeg's decoder, which only iLBC has two of."""
+        bit_rate = _ILBC_BIT_RATES.get(frame_size, 0) if self._name == "ilbc" else 0
+        context = self._contexts.get(bit_rate)
+        if context is None:
+            import av
+
+            context = self._contexts[bit_rate] = av.CodecContext.create(self._name, "r")
+            context.sample_rate = self.sample_rate
+            context.layout = "mono"
+            if bit_rate:
+                context.bit_rate = bit_rate
+        return context
+
     def _pcm(self, frame: Any) -> bytes:  # noqa: ANN401 - av.AudioFrame
         resampled: Iterable[Any] = self._resampler.resample(frame)
         return b"".join(bytes(each.planes[0])[: 2 * each.samples] for each in resampled)
-
-
-def _whole(payload: bytes) -> list[bytes]:
-    return [payload]
-
-
-def _cutter(size: int) -> Callable[[bytes], list[bytes]]:
-    def cut(payload: bytes) -> list[bytes]:
-        return [payload[at : at + size] for at in range(0, len(payload) - size + 1, size)]
-
-    return cut
-
-
-def _cut_g729(payload: bytes) -> list[bytes]:
-    """Cut frames of ten octets; a last one of two tells comfort noise (Annex B), which is silence here."""
-    frames = _cutter(10)(payload)
-    return [*frames, b""] if len(payload) % 10 == _G729_SID else frames
-
-
-def _opus_samples(payload: bytes) -> int:
-    """Tell the length of a packet by its table of contents (RFC 6716 section 3.1), at 48,000 Hz."""
-    if not payload:
-        return 0
-    code = payload[0] & 3
-    if code == 3:
-        count = payload[1] & 0x3F if len(payload) > 1 else 0
-    else:
-        count = 1 if code == 0 else 2
-    seconds = count * _OPUS_MILLISECONDS[payload[0] >> 3] / 1000
-    return round(seconds * _OPUS_RATE) if seconds <= _OPUS_LONGEST else 0
 
 
 def _little_endian(samples: "array[int]") -> bytes:

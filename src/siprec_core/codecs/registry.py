@@ -31,6 +31,10 @@ class Decoder(Protocol):
     def stateful(self) -> bool:
         """True when a payload is decoded by what came before, so that each source needs a decoder of its own."""
 
+    @property
+    def deviation(self) -> str | None:
+        """How payloads that came so far differ from the format's parameters, though they could be read; else None."""
+
     def decode(self, payload: bytes | memoryview) -> bytes:
         """Give 16-bit little-endian PCM, as long as `samples` says. Never raises for what the payload holds."""
 
@@ -63,6 +67,7 @@ class _SampleDecoder:
     decode: Callable[[bytes | memoryview], bytes]
     by_size: ClassVar[bool] = True
     stateful: ClassVar[bool] = False
+    deviation: ClassVar[None] = None
 
     def samples(self, payload: bytes | memoryview) -> int:
         return len(payload) // (self.octets_per_sample * self.channels)
@@ -157,8 +162,16 @@ _EXTRAS: Final = {
     "OPUS": "codecs",
     "G729": "codecs",
     "GSM": "codecs",
+    "AMR": "codecs",
+    "AMR-WB": "codecs",
     "ILBC": "codecs",
+    "G723": "codecs",
 }
+
+
+def format_name(encoding: str, clock_rate: int, channels: int) -> str:
+    """Write a format as lists of codecs do: `ENCODING/CLOCK-RATE`, with `/CHANNELS` where there are several."""
+    return f"{encoding}/{clock_rate}" if channels == 1 else f"{encoding}/{clock_rate}/{channels}"
 
 
 def extra_for(encoding: str) -> str | None:

@@ -111,6 +111,20 @@ CAPTURE_CODES = (
         "negotiate a codec that can be decoded, or decode the journal elsewhere",
     ),
     FindingCode(
+        "payload-unreadable",
+        _W,
+        "RFC 3551 4.5",
+        "payloads hold no audio by the rules of their codec and were left out of the WAV files; the journal keeps them",
+        "send what the payload format of the negotiated codec allows",
+    ),
+    FindingCode(
+        "payload-deviates",
+        _W,
+        "RFC 8866 6.15",
+        "payloads were made by other format parameters than those agreed, and were read so",
+        "send by the parameters of a=fmtp, or name the right ones there",
+    ),
+    FindingCode(
         "timestamp-jump",
         _W,
         "RFC 3550 5.1",

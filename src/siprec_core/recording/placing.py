@@ -45,15 +45,18 @@ class Run(NamedTuple):
 class _Codec:
     """One payload type that can be decoded."""
 
-    __slots__ = ("_decoders", "_make", "clock_rate", "decoder", "durations")
+    __slots__ = ("_decoders", "_make", "clock_rate", "decoder", "durations", "name", "unreadable")
 
-    def __init__(self, decoder: Decoder, clock_rate: int, make: Callable[[], Decoder | None]) -> None:
+    def __init__(self, name: str, decoder: Decoder, clock_rate: int, make: Callable[[], Decoder | None]) -> None:
+        self.name = name
         self.decoder = decoder
         self.clock_rate = clock_rate
         self._make = make
         self._decoders: dict[int, Decoder] = {}
         self.durations: dict[int, tuple[int, bool]] = {}
         """By size of the payload: ticks, and whether the payload ends with a whole sample."""
+        self.unreadable = 0
+        """Payloads that hold no audio by the rules of the codec."""
 
     def duration(self, payload: bytes) -> tuple[int, bool]:
         samples, size = self.decoder.samples(payload), len(payload)
@@ -84,6 +87,7 @@ class LinePlacer:
         "_codec",
         "_codecs",
         "_delay",
+        "_deviations",
         "_end",
         "_formats",
         "_holds",
@@ -92,6 +96,7 @@ class LinePlacer:
         "_ssrc",
         "_start",
         "_undecodable",
+        "_unreadable",
         "timeline",
     )
 
@@ -103,6 +108,8 @@ class LinePlacer:
         self._codecs: dict[int, _Codec | None] = {}
         self._holds = 0
         self._undecodable: dict[str, str | None] = {}
+        self._unreadable: dict[str, int] = {}
+        self._deviations: dict[str, str] = {}
         self._codec: _Codec | None = None
         """Codec of the run that is being gathered, None between runs."""
         self._ssrc = self._start = self._end = self._anchor = self._delay = 0
@@ -113,10 +120,23 @@ class LinePlacer:
         """Codecs that came and cannot be decoded, in order of appearance; with the extra that does, if there is one."""
         return self._undecodable
 
+    @property
+    def unreadable(self) -> Mapping[str, int]:
+        """How many payloads of a codec held no audio by its rules."""
+        self._note_payloads()
+        return self._unreadable
+
+    @property
+    def deviations(self) -> Mapping[str, str]:
+        """What payloads of a codec differed by from what was agreed, though they could be read."""
+        self._note_payloads()
+        return self._deviations
+
     def agree(self, formats: Mapping[int, MediaFormat], holds: int) -> None:
         """Take over what signalling says: formats by payload type, and how often the line was put on hold so far."""
         if formats != self._formats:
             self._formats = dict(formats)
+            self._note_payloads()
             self._codecs.clear()
         if holds != self._holds:
             self._holds = holds
@@ -144,6 +164,8 @@ class LinePlacer:
             size = len(payload)
             duration, whole = codec.durations.get(size) or codec.duration(payload)
             if not duration:
+                if size:
+                    codec.unreadable += 1
                 continue
             tick = place(
                 ssrc, sequence_number, timestamp, clock_rate=codec.clock_rate, duration=duration, arrival=arrival
@@ -172,6 +194,15 @@ class LinePlacer:
         decoder = codec.decoder_of(self._ssrc)
         return [Run(self._ssrc, self._start, self._end, decoder, self._payloads, self._anchor, self._delay)]
 
+    def _note_payloads(self) -> None:
+        """Take over what the codecs noticed."""
+        for codec in filter(None, self._codecs.values()):
+            if codec.unreadable:
+                self._unreadable[codec.name] = self._unreadable.get(codec.name, 0) + codec.unreadable
+                codec.unreadable = 0
+            if codec.decoder.deviation is not None:
+                self._deviations[codec.name] = codec.decoder.deviation
+
     def _find_codec(self, payload_type: int) -> _Codec | None:
         codec = None
         agreed = self._formats.get(payload_type)
@@ -181,7 +212,7 @@ class LinePlacer:
             if decoder is None:
                 self._undecodable[agreed.name] = extra_for(agreed.encoding)
             else:
-                codec = _Codec(decoder, agreed.clock_rate, make)
+                codec = _Codec(agreed.name, decoder, agreed.clock_rate, make)
         self._codecs[payload_type] = codec
         return codec
 

@@ -367,6 +367,10 @@ def _placing_findings(placer: LinePlacer, clock: SessionClock, where: str) -> li
     for codec, extra in placer.undecodable.items():
         remedy = "" if extra is None else f"; install siprec[{extra}] and render the journal again"
         findings.append(finding("codec-not-decoded", where, f"{codec} cannot be decoded here{remedy}"))
+    for codec, count in placer.unreadable.items():
+        findings.append(finding("payload-unreadable", where, f"{count} payloads are no frames of {codec}"))
+    for codec, deviation in placer.deviations.items():
+        findings.append(finding("payload-deviates", where, f"{codec}: {deviation}"))
     if timeline.jumps and timeline.first_jump is not None:
         at = format_instant(clock.unix_ns_at(timeline.first_jump))
         message = f"RTP timestamps jumped {timeline.jumps} times, first at {at}"

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from siprec_core.errors import LocalProtocolError
-from siprec_core.sdp.attributes import split_parameters
+from siprec_core.format_parameters import split_parameters
 
 
 class RtpMap(NamedTuple):

@@ -64,8 +64,29 @@ _DTLS_RTP: Final = frozenset(("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"))
 """Keys by a DTLS handshake in the media path (RFC 5764 section 8), which nobody here speaks."""
 _DIGITS: Final = frozenset(range(16))
 """The events of RFC 4733 section 3.2 that a recorder notes: DTMF digits."""
-_ECHOED_FMTP: Final = frozenset(("AMR", "AMR-WB", "G723", "G729", "ILBC"))
-"""Encodings whose parameters have to be the same in both directions, so that an answer repeats them."""
+_AMR_PARAMETERS: Final = (
+    "octet-align",
+    "crc",
+    "robust-sorting",
+    "mode-set",
+    "mode-change-period",
+    "mode-change-neighbor",
+)
+_AGREED_PARAMETERS: Final[Mapping[str, Sequence[str]]] = {
+    "AMR": _AMR_PARAMETERS,
+    "AMR-WB": _AMR_PARAMETERS,
+    "G723": ("annexa",),
+    "G729": ("annexb",),
+    "ILBC": ("mode",),
+}
+"""Format parameters that count for both directions, so that an answer repeats them (RFC 4867 section 8.3.1, RFC 4856
+section 2.1.9, RFC 3952 section 5). The others tell what their sender can do, which is nothing to us."""
+_UNREADABLE_PARAMETERS: Final[Mapping[str, Sequence[str]]] = {
+    # RFC 4867 8.3.1: each combination of them is incompatible with any other, so a format that has it is left out.
+    "AMR": ("interleaving",),
+    "AMR-WB": ("interleaving",),
+}
+"""Format parameters by which a payload cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +334,7 @@ def _choose_formats(media: MediaDescription, policy: _Policy, *, rtcp_mux: bool)
     if rtcp_mux:
         # RFC 5761 4: payload types 64 to 95 could not be told from RTCP.
         offered = tuple(format_ for format_ in offered if not 64 <= format_.payload_type <= 95)
-    audio = formats_without_events(offered)
+    audio = tuple(filter(_is_readable, formats_without_events(offered)))
     if policy.offer_order:
         chosen = [format_ for format_ in audio if any(codec.matches(format_.rtpmap) for codec in policy.codecs)]
     else:
@@ -328,6 +349,12 @@ def _choose_formats(media: MediaDescription, policy: _Policy, *, rtcp_mux: bool)
         and (format_.is_comfort_noise or (format_.is_telephone_event and _answered_events(format_.fmtp)))
     ]
     return tuple(dict.fromkeys(chosen + beside))
+
+
+def _is_readable(format_: AcceptedFormat) -> bool:
+    """Tell whether a recorder can make audio of a format, as far as its parameters tell."""
+    unreadable = _UNREADABLE_PARAMETERS.get(format_.encoding.upper(), ())
+    return not any(name in format_.parameters for name in unreadable)
 
 
 def _answered_events(fmtp: str | None) -> str:
@@ -442,6 +469,10 @@ def _answered_format(format_: AcceptedFormat) -> AcceptedFormat:
     if format_.is_telephone_event:
         # RFC 4733 2.4.1: the receiver lists the events that it can take.
         return format_._replace(fmtp=_answered_events(format_.fmtp))
-    if format_.fmtp is None or format_.encoding.upper() in _ECHOED_FMTP:
+    if format_.fmtp is None:
         return format_
-    return format_._replace(fmtp=None)
+    given = format_.parameters
+    agreed = [
+        f"{name}={given[name]}" for name in _AGREED_PARAMETERS.get(format_.encoding.upper(), ()) if given.get(name)
+    ]
+    return format_._replace(fmtp="; ".join(agreed) or None)

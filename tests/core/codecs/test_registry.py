@@ -84,6 +84,7 @@ class HalfDecoder:
     channels = 1
     by_size = False
     stateful = True
+    deviation = None
 
     def __init__(self, parameters: str) -> None:
         self.parameters = parameters

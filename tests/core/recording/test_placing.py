@@ -105,6 +105,7 @@ class _Counting:
 
     def __init__(self) -> None:
         self.count = 0
+        self.deviation: str | None = None
 
     def decoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> "_Counting | None":
         del clock_rate, channels, parameters
@@ -114,7 +115,9 @@ class _Counting:
         del encoding, clock_rate, channels, parameters
 
     def samples(self, payload: bytes | memoryview) -> int:
-        return 2 if payload else 0
+        if payload == b"y":
+            self.deviation = "told otherwise"
+        return 0 if payload == b"z" else 2
 
     def decode(self, payload: bytes | memoryview) -> bytes:
         self.count += 1
@@ -128,6 +131,23 @@ def test_each_source_has_a_decoder_of_its_own_where_that_matters() -> None:
     runs = made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets])) + made.finish()
     pcm = {ssrc: b"".join(decode_run(run.decoder, run.payloads) for run in runs if run.ssrc == ssrc) for ssrc in (1, 2)}
     assert pcm == {1: b"\1\0\1\0\2\0\2\0\3\0\3\0", 2: b"\1\0\1\0\2\0\2\0\3\0\3\0"}
+
+
+def test_payloads_that_are_none_and_that_differ_are_told() -> None:
+    made = LinePlacer(SessionClock(limits=Limits()), limits=Limits(), known=Codecs(_Counting()))
+    made.agree({96: MediaFormat(96, "count", 8_000)}, 0)
+
+    def place(*payloads: bytes) -> None:
+        packets = [RtpPacket(96, n, 2 * n, 1, payload) for n, payload in enumerate(payloads)]
+        made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets]))
+
+    place(b"x", b"z", b"z", b"")
+    assert (made.unreadable, made.deviations) == ({"count/8000": 2}, {})
+    place(b"z", b"y")
+    made.agree({96: MediaFormat(96, "Count", 8_000)}, 0)
+    place(b"z")
+    assert made.unreadable == {"count/8000": 3, "Count/8000": 1}
+    assert made.deviations == {"count/8000": "told otherwise"}
 
 
 @pytest.mark.requirement("3389-4-a")

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siprec_core.codecs.registry import Codecs
 from siprec_core.containers.wav import read_wav
 from siprec_core.limits import Limits
 from siprec_core.recording.render import file_names, render
+from siprec_core.rtp.packet import RtpPacket
 from siprec_core.types import Address, Component, Transport
 from tests.core.recording.calls import (
     CLIENT,
@@ -273,6 +275,44 @@ def test_a_codec_that_cannot_be_decoded_stays_in_the_journal() -> None:
     assert "codec-not-decoded" in codes(report)
     assert report["streams"][0]["file"] is None
     assert report["streams"][0]["packets_received"] == 5
+
+
+class _Pairs:
+    """A codec of pairs of octets, which takes single ones as well and tells of it."""
+
+    names = ("PAIR/8000",)
+    sample_rate, channels, by_size, stateful = 8_000, 1, False, True
+
+    def __init__(self) -> None:
+        self.deviation: str | None = None
+
+    def decoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> "_Pairs | None":
+        del clock_rate, channels, parameters
+        return _Pairs() if encoding == "PAIR" else None
+
+    def encoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> None:
+        del encoding, clock_rate, channels, parameters
+
+    def samples(self, payload: bytes | memoryview) -> int:
+        if len(payload) == 1:
+            self.deviation = "single octets where pairs are agreed"
+        return 0 if len(payload) > 2 else 160
+
+    def decode(self, payload: bytes | memoryview) -> bytes:
+        return bytes(2 * self.samples(payload))
+
+
+def test_payloads_that_are_none_or_differ_are_told() -> None:
+    sent = [
+        Sent(RtpPacket(0, n, 160 * n, 1, payload).to_bytes(), n / 50) for n, payload in enumerate((b"12", b"123", b"1"))
+    ]
+    call = Recorded().invite([Line("1", 40_000)]).media(0, sent).bye(1.0)
+    journal = call.journal.replace(b"a=rtpmap:0 PCMU/8000", b"a=rtpmap:0 PAIR/8000")
+    report = report_of(collect(render(lambda: chunked(journal), codecs=Codecs(_Pairs()))))
+    assert report["streams"][0]["silence"] == pytest.approx(0.02)
+    told = {found["code"]: found["message"] for found in report["findings"]}
+    assert told["payload-unreadable"] == "1 payloads are no frames of PAIR/8000"
+    assert told["payload-deviates"] == "PAIR/8000: single octets where pairs are agreed"
 
 
 def test_a_torn_journal_is_recovered() -> None:

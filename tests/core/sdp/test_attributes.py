@@ -17,7 +17,6 @@ from siprec_core.sdp.attributes import (
     read_ssrc,
     shown,
     split_fmtp,
-    split_parameters,
     write_events,
 )
 
@@ -92,22 +91,6 @@ def test_fingerprint(value: str, expected: FingerprintAttribute | None) -> None:
 )
 def test_group(value: str | None, expected: GroupAttribute | None) -> None:
     assert read_group(value) == expected
-
-
-@pytest.mark.requirement("8866-6.15-a")
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("annexb=no", {"annexb": "no"}),
-        ("minptime=10; useinbandfec=1;Stereo", {"minptime": "10", "useinbandfec": "1", "stereo": None}),
-        ("mode = 20 ;mode=30;;=x", {"mode": "20"}),
-        ("sprop=aGVs=,b==", {"sprop": "aGVs=,b=="}),
-        ("", {}),
-        (None, {}),
-    ],
-)
-def test_parameters(value: str | None, expected: dict[str, str | None]) -> None:
-    assert split_parameters(value) == expected
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,44 @@ def test_parameters_are_repeated_only_where_both_sides_must_agree() -> None:
     assert not [line for line in answer if line.startswith("a=fmtp:96")]
 
 
+AMR = (Codec("AMR-WB", 16_000), Codec("AMR", 8_000))
+
+
+@pytest.mark.parametrize(
+    ("rtpmap", "offered", "answered"),
+    [
+        ("AMR/8000", "octet-align=1", "octet-align=1"),
+        ("AMR/8000", "Mode-Set=0,2,7;octet-align=1", "octet-align=1; mode-set=0,2,7"),
+        ("AMR/8000", "mode-change-neighbor=1;mode-change-period=2", "mode-change-period=2; mode-change-neighbor=1"),
+        ("AMR-WB/16000", "crc=1; robust-sorting=1", "crc=1; robust-sorting=1"),
+        ("AMR-WB/16000", "mode-change-capability=2; max-red=0; x-own=1", None),
+        ("AMR/8000", None, None),
+        ("iLBC/8000", "mode=20", "mode=20"),
+        ("iLBC/8000", "mode", None),
+        ("G723/8000", "bitrate=5.3;annexa=no", "annexa=no"),
+    ],
+)  # fmt: skip
+def test_parameters_of_the_payload_are_agreed_on(rtpmap: str, offered: str | None, answered: str | None) -> None:
+    """RFC 4867 8.3.1: what says how octets lie is the same both ways, "any unknown parameter" is left out."""
+    fmtp = () if offered is None else (f"a=fmtp:96 {offered}",)
+    offer = _offer("m=audio 4000 RTP/AVP 96", f"a=rtpmap:96 {rtpmap}", *fmtp)
+    plan = plan_answer(offer, codecs=[*AMR, Codec("ILBC", 8_000), Codec("G723", 8_000)])
+    assert plan.lines[0].formats[0].fmtp == offered
+    lines = [line for line in _text(_answer(offer, plan)) if line.startswith("a=fmtp:96")]
+    assert lines == ([] if answered is None else [f"a=fmtp:96 {answered}"])
+
+
+def test_interleaved_amr_is_not_accepted() -> None:
+    lines = (
+        "m=audio 4000 RTP/AVP 96 97 98", "a=rtpmap:96 AMR-WB/16000", "a=fmtp:96 octet-align=1;interleaving=30",
+        "a=rtpmap:97 AMR/8000", "a=fmtp:97 interleaving=4", "a=rtpmap:98 AMR/8000", "a=fmtp:98 octet-align=1",
+    )  # fmt: skip
+    plan = plan_answer(_offer(*lines), codecs=AMR, all_codecs=True)
+    assert [each.payload_type for each in plan.lines[0].formats] == [98]
+    with pytest.raises(NegotiationError, match="no common codec"):
+        plan_answer(_offer("m=audio 4000 RTP/AVP 96", *lines[1:3]), codecs=AMR)
+
+
 # RTCP
 
 
