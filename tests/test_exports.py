@@ -17,7 +17,8 @@ FRONTEND = frozenset({
     "serve", "Server", "Session", "EventStream", "connect", "listen", "Call", "CallRefusedError", "ChangeRefusedError",
     "AudioFrame", "AudioStream",
     "DirectorySinks", "DiskReserve", "Durability", "SinkSettings", "MemorySinks", "Sinks",
-    "render_recording", "render_capture", "Bind", "TlsFiles", "DriverSettings", "DriverFailedError", "SlowReaderError",
+    "render_recording", "render_capture", "render_calls", "Bind", "TlsFiles", "DriverSettings", "DriverFailedError",
+    "SlowReaderError",
 })
 """Both frontends have the same names (those that wait, each its own object)."""
 EXPORTS: dict[str, frozenset[str]] = {

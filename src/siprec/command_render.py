@@ -1,8 +1,9 @@
-"""`siprec render`: makes the files of a recording from its journal, or from anyone's capture of a SIPREC call."""
+"""`siprec render`: makes the files of a recording from its journal, or of the calls of anyone's capture."""
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from siprec.documents import LIMITS, is_capture
 from siprec.outcome import CommandError, Exit, unreadable
@@ -13,6 +14,7 @@ from siprec_core.findings import Finding, Severity
 from siprec_core.recording.journal import NOTE_KEY, read_note
 from siprec_core.recording.mixing import Mix
 from siprec_core.recording.render import JOURNAL_NAME, REPORT_NAME
+from siprec_sync.captured_calls import render_calls
 from siprec_sync.rendering import render_capture
 
 _HEAD_SIZE = 64 * 1024
@@ -21,6 +23,7 @@ _EXAMPLES = """examples:
   siprec render recordings/2024/01/15/0123/journal.pcapng
   siprec render capture.pcap -o files
   siprec render capture.pcap -o files --mix stereo
+  siprec render day.pcapng -o files --json
 """
 
 
@@ -28,7 +31,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = (
         "Makes the WAV files, the metadata files and recording.json from a journal, or from any pcap or pcapng of a "
-        "SIPREC call. A journal that was cut short is rendered as far as it goes, with findings."
+        "SIPREC calls; several calls get a folder each. A journal that was cut short is rendered as far as it goes, "
+        "with findings."
     )
     parser.epilog = _EXAMPLES
     parser.add_argument("journal", metavar="JOURNAL", type=Path, help="journal.pcapng of a recording, or a capture")
@@ -48,6 +52,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="what mix.wav is: channels (one for each line, default), stereo (left who speaks on the first line, right "
         "everybody else) or mono",
     )
+    parser.add_argument("--json", action="store_true", help="print a list of what was made as JSON")
     parser.add_argument(
         "-o",
         "--output",
@@ -58,7 +63,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Render and list the files."""
+    """Render, and tell which files were made."""
     capture: Path = arguments.journal
     try:
         with capture.open("rb") as file:
@@ -69,11 +74,24 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{capture}: neither pcap nor pcapng", Exit.PROBLEMS)
     journal = is_journal(head)
     folder = arguments.output or _default_folder(capture, journal=journal)
+    mix, cut_gaps = Mix(arguments.mix), arguments.gaps == "cut"
     try:
-        names = render_capture(capture, folder, journal_name=JOURNAL_NAME if journal else None, mix=Mix(arguments.mix))
+        if journal:
+            made = {folder: render_capture(capture, folder, journal_name=JOURNAL_NAME, mix=mix, cut_gaps=cut_gaps)}
+        else:
+            made = render_calls(capture, folder, mix=mix, cut_gaps=cut_gaps)
     except OSError as error:
         raise unreadable(error.filename or folder, error, Exit.PROBLEMS) from error
-    return report_files(folder, names)
+    reports = {each: json.loads((each / REPORT_NAME).read_bytes()) for each in made}
+    if arguments.json:
+        write_text(json.dumps([_entry(each, reports[each], names) for each, names in made.items()], indent=1))
+    else:
+        for each, names in made.items():
+            _write_recording(each, reports[each], names)
+        if len(made) > 1:
+            write_text(f"{len(made)} recordings in {clean(folder)}")
+    failed = any(report["status"] == "failed" for report in reports.values())
+    return Exit.PROBLEMS if failed else Exit.DONE
 
 
 def is_journal(head: bytes) -> bool:
@@ -88,9 +106,13 @@ def is_journal(head: bytes) -> bool:
     return False
 
 
-def report_files(folder: Path, names: tuple[str, ...]) -> int:
-    """Print a line for each file and each finding, and give the exit code."""
-    report = json.loads((folder / REPORT_NAME).read_bytes())
+def _entry(folder: Path, report: dict[str, Any], names: tuple[str, ...]) -> dict[str, object]:
+    facts = {key: report[key] for key in ("id", "call_id", "status", "end_reason", "duration")}
+    return {"directory": str(folder), **facts, "files": list(names), "findings": report["findings"]}
+
+
+def _write_recording(folder: Path, report: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Print a line for each file and each finding."""
     seconds = {stream["file"]: stream["duration"] for stream in report["streams"] if stream["file"]}
     write_text(f"{clean(folder)}: recording {clean(report['id'])}, {report['status']}")
     for name in names:
@@ -100,14 +122,13 @@ def report_files(folder: Path, names: tuple[str, ...]) -> int:
     for entry in report["findings"]:
         found = Finding(**{**entry, "severity": Severity(entry["severity"])})
         write_text(f"  {finding_line(found)}")
-    return Exit.PROBLEMS if report["status"] == "failed" else Exit.DONE
 
 
 def _default_folder(capture: Path, *, journal: bool) -> Path:
     if journal and capture.name == JOURNAL_NAME:
         return capture.parent
     folder = capture.with_suffix("") if capture.suffix else capture.with_name(f"{capture.name}-files")
-    if folder.exists() and not (folder / REPORT_NAME).exists():
+    if folder.exists() and not any(path.exists() for path in (folder / REPORT_NAME, *folder.glob(f"*/{REPORT_NAME}"))):
         # Not made by us: nothing there may be overwritten.
         raise CommandError(f"{folder} exists; say with -o where the files go")
     return folder

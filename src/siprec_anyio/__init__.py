@@ -6,6 +6,7 @@ from siprec_anyio.waiting import EventStream
 from siprec_core.media.listener import AudioFrame
 from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
+from siprec_sync.captured_calls import render_calls
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
 from siprec_sync.listeners import Bind
@@ -31,6 +32,7 @@ __all__ = [
     "EventStream",
     "listen",
     "MemorySinks",
+    "render_calls",
     "render_capture",
     "render_recording",
     "serve",

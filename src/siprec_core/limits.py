@@ -140,6 +140,8 @@ class Limits:
     """Segments of one direction that wait for a missing one; with one more the gap is given up."""
     capture_waiting_size: int = 64 * 1024 * 1024
     """Memory of all segments that wait: stops many streams with a gap each."""
+    capture_calls: int = 4_096
+    """Recording calls of a capture that are told apart, and other calls followed at a time: stops floods of calls."""
     # reports
     findings: int = 1_000
     """Findings kept per session; the rest is counted."""

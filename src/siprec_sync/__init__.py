@@ -3,6 +3,7 @@
 from siprec_core.media.listener import AudioFrame
 from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
+from siprec_sync.captured_calls import render_calls
 from siprec_sync.client import Call, connect, listen
 from siprec_sync.directory_sinks import DirectorySinks, Durability, SinkSettings
 from siprec_sync.events import SlowReaderError
@@ -31,6 +32,7 @@ __all__ = [
     "EventStream",
     "listen",
     "MemorySinks",
+    "render_calls",
     "render_capture",
     "render_recording",
     "serve",

@@ -4,13 +4,14 @@ Each file appears whole by rename, `recording.json` last: who sees its status ch
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EEXIST, EWOULDBLOCK
 from filecmp import cmp
 from pathlib import Path
 from typing import Self
 
+from siprec_core.findings import Finding
 from siprec_core.limits import Limits
 from siprec_core.recording.mixing import Mix
 from siprec_core.recording.render import (
@@ -55,34 +56,38 @@ def render_capture(
     journal_name: str | None = None,
     mix: Mix = Mix.CHANNELS,
     cut_gaps: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> tuple[str, ...]:
     """Make the files of the recording that a journal, or anyone's pcap or pcapng, holds; give their names in order.
 
     `journal_name` is the name under which `recording.json` lists the capture, which is copied there when it lies
-    elsewhere; None leaves it out. `mix` and `cut_gaps` are those of `siprec_core.recording.render.render`. Raises
-    OSError; then no file is left half written, and `recording.json` is as it was.
-    FileExistsError: another recording's journal is in the folder.
+    elsewhere; None leaves it out. `mix`, `cut_gaps` and `findings` are those of `siprec_core.recording.render.render`.
+    Of several calls of a capture the first is taken; `render_calls` makes the files of all. Raises OSError; then no
+    file is left half written, and `recording.json` is as it was. FileExistsError: another recording's journal is in the
+    folder.
     """
-
-    def chunks() -> Iterator[bytes]:
-        with capture.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK_SIZE):
-                yield chunk
-
     if journal_name is not None:
-        _keep_journal(capture, folder, journal_name, chunks())
+        _keep_journal(capture, folder, journal_name, read_chunks(capture))
     with RenderedFiles(folder) as files:
         items = render(
-            chunks,
+            lambda: read_chunks(capture),
             limits=limits,
             journal_name=journal_name,
             codecs=installed_codecs(),
             mix=mix,
             cut_gaps=cut_gaps,
+            findings=findings,
         )
         for item in items:
             files.receive(item)
         return files.names
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Give the octets of a file in pieces. Raises OSError."""
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK_SIZE):
+            yield chunk
 
 
 def _keep_journal(capture: Path, folder: Path, name: str, chunks: Iterable[bytes]) -> None:

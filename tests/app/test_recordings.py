@@ -13,6 +13,7 @@ from siprec_core.containers.wav import read_wav
 from siprec_core.types import Address
 from tests.app.programs import Program
 from tests.core.messages import invite
+from tests.core.recording.captured import CapturedCall, as_pcapng, ip_packets, together, with_pause
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,33 @@ def test_another_capture_gets_a_folder_of_its_own(siprec: Program, recording: Pa
     (tmp_path / "other.pcap").write_bytes(capture.read_bytes())
     (tmp_path / "other").mkdir()
     assert siprec("render", tmp_path / "other.pcap").code == 2
+
+
+def test_every_call_of_a_capture_is_rendered(siprec: Program, tmp_path: Path) -> None:
+    calls = [CapturedCall(), CapturedCall("call-2@example.com", begin=0.05, port=30_010, step=53, transport="tcp")]
+    (tmp_path / "day.pcapng").write_bytes(as_pcapng(ip_packets(together(*calls))))
+    told = siprec("render", tmp_path / "day.pcapng", "-o", tmp_path / "out", "--json")
+    assert (told.code, told.err) == (0, "")
+    assert [entry["call_id"] for entry in told.json] == [call.name for call in calls]
+    for entry in told.json:
+        assert entry["directory"] == f"{tmp_path}/out/{entry['id']}"
+        assert (entry["status"], entry["end_reason"]) == ("completed", "bye")
+        assert set(entry["files"]) == contents(Path(entry["directory"])).keys()
+    assert siprec("verify", tmp_path / "out").out.startswith("2 recordings, ")
+    for _ in range(2):  # our own folders may be written again
+        done = siprec("render", tmp_path / "day.pcapng")
+        assert done.code == 0
+    assert done.out.endswith(f"2 recordings in {tmp_path}/day\n")
+    assert all(f"{tmp_path}/day/{entry['id']}: recording {entry['id']}, completed" in done.out for entry in told.json)
+    assert contents(tmp_path / "day") == contents(tmp_path / "out")
+
+
+def test_gaps_are_cut_on_demand(siprec: Program, tmp_path: Path) -> None:
+    (tmp_path / "x.pcapng").write_bytes(as_pcapng(ip_packets(with_pause(CapturedCall(), 3.0))))
+    for gaps in ("pad", "cut"):
+        assert siprec("render", tmp_path / "x.pcapng", "-o", tmp_path / gaps, "--gaps", gaps).code == 0
+    padded, cut = (len(read_wav((tmp_path / gaps / "1.wav").read_bytes())[1]) for gaps in ("pad", "cut"))
+    assert padded - cut == 3 * 16_000
 
 
 def as_pcap(journal: Path, path: Path) -> Path:

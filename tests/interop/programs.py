@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-_PACKAGES = {"sipp": "sip-tester", "sox": "sox", "tshark": "tshark"}
+_PACKAGES = {
+    "sipp": "sip-tester",
+    "sox": "sox",
+    "tshark": "tshark",
+    **dict.fromkeys(("editcap", "mergecap", "text2pcap"), "wireshark-common"),
+}
 
 
 def path_of(program: str) -> str:

@@ -97,8 +97,13 @@ class Journal:
 
 def read_journal(folder: Path) -> Journal:
     """Let tshark read the journal of a recording."""
+    return read_capture(folder / "journal.pcapng")
+
+
+def read_capture(capture: Path) -> Journal:
+    """Let tshark read any capture."""
     fields = ["sip.Method", "sip.Status-Code", "sip.CSeq.method", "rtp.ssrc", "_ws.malformed"]
-    command = [path_of("tshark"), "-n", "-r", str(folder / "journal.pcapng"), "-T", "fields", "-E", "separator=/t"]
+    command = [path_of("tshark"), "-n", "-r", str(capture), "-T", "fields", "-E", "separator=/t"]
     for field in fields:
         command += ["-e", field]
     journal = Journal([], {}, [])

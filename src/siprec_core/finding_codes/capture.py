@@ -51,7 +51,7 @@ CAPTURE_CODES = (
         "capture-time",
         _W,
         "",
-        "a packet's time is outside of the years 1970 to 9999",
+        "a packet's time cannot be true",
         "correct the clock of the capturing machine",
     ),
     FindingCode(

@@ -82,13 +82,14 @@ def render(
     codecs: Codecs = BUILT_IN,
     mix: Mix = Mix.CHANNELS,
     cut_gaps: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> Iterator[RenderItem]:
     """Give the files of the recording that a capture holds, `recording.json` last.
 
     `mix` says what `mix.wav` is; `cut_gaps` leaves out silence of all lines of a second and more, which otherwise keeps
     its time. `journal_name` is the name by which `recording.json` lists the capture itself, whose octets are not given
-    again; None leaves it out. `codecs` is what can be decoded; anything else gives a finding. Never raises for what the
-    capture holds; what `chunks` raises goes through.
+    again; None leaves it out. `codecs` is what can be decoded; anything else gives a finding. `findings` are told
+    beside what is found. Never raises for what the capture holds; what `chunks` raises goes through.
     """
     limits = limits or Limits()
     survey = _Survey(limits, codecs)
@@ -96,7 +97,9 @@ def render(
         survey.receive(chunk)
     survey.finish()
     journal = None if journal_name is None else FileEntry(journal_name, survey.size, survey.digest.hexdigest())
-    return _Renderer(survey, limits, codecs, mix, cut_gaps=cut_gaps).render(chunks(), journal)
+    renderer = _Renderer(survey, limits, codecs, mix, cut_gaps=cut_gaps)
+    renderer.replay.findings.extend(findings)
+    return renderer.render(chunks(), journal)
 
 
 class _Reading:
@@ -218,7 +221,9 @@ class _Renderer(_Reading):
         while (item := self.replay.poll()) is not None:
             if isinstance(item, LineMedia):
                 self._add(item.line, self.placer(item.line).place(item))
-                final = (self._cuts.place(self.clock.horizon) - self._origin) // TICKS_PER_SECOND
+                # A wrong clock may tell of centuries; beyond the end of the files there is nothing to write.
+                horizon = min(self._cuts.place(self.clock.horizon) - self._origin, self._length)
+                final = horizon // TICKS_PER_SECOND
                 if final >= self._second + _WINDOW_SECONDS:
                     yield from self._write_audio(final)
             elif isinstance(item, MetadataBody):

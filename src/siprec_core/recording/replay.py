@@ -7,10 +7,9 @@ counts, and its media is what goes to the ports of the answer.
 
 from collections import deque
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TypeAlias
 
-from siprec_core.clock import TimeBase
+from siprec_core.clock import TimeBase, format_instant
 from siprec_core.containers.capture import CaptureProblem, Datagram, Interface, Statistics
 from siprec_core.containers.datagrams import DatagramReader
 from siprec_core.errors import RemoteProtocolError
@@ -19,6 +18,7 @@ from siprec_core.limits import Limits
 from siprec_core.media.outputs import SourceFinding
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.journal import LINE_INTERFACE, NOTE_KEY, JsonValue, NoteFields, read_finding, read_note
+from siprec_core.recording.media_ports import media_ports
 from siprec_core.recording.outbound import agent_of
 from siprec_core.recording.request import RecordingBody
 from siprec_core.recording.signalling import (
@@ -107,7 +107,6 @@ class Replay:
         "_negotiated",
         "_newest_ns",
         "_reader",
-        "_server_hosts",
         "_shift_ns",
         "_signalling",
         "_start",
@@ -139,9 +138,8 @@ class Replay:
         """Our journal: line by interface."""
         self._local_ports: dict[int, tuple[Address | None, Address | None]] = {}
         """Our journal: RTP and RTCP address by line."""
-        self._line_ports: dict[int, tuple[int, Component | None]] = {}
-        """Another capture: line and component by port; None where both share it."""
-        self._server_hosts: set[str] = set()
+        self._line_ports: dict[Address, tuple[int, Component | None]] = {}
+        """Another capture: line and component by destination; None where both share it."""
         self._batches: dict[tuple[int, Component], _Batch] = {}
         self._newest_ns = 0
         self._shift_ns = 0
@@ -213,8 +211,8 @@ class Replay:
                 self._add(line, self._journal_component(line, datagram), datagram)
                 return
         elif datagram.transport == "udp" and self._line_ports:
-            found = self._line_ports.get(datagram.destination.port)
-            if found is not None and datagram.destination.host in self._server_hosts:
+            found = self._line_ports.get(datagram.destination)
+            if found is not None:
                 self._add(found[0], found[1] or _component_of(datagram.payload), datagram)
                 return
         for seen in self._signalling.receive(datagram):
@@ -222,9 +220,17 @@ class Replay:
             self._receive_message(seen)
 
     def _continuous(self, at_ns: int) -> int:
-        """Take steps back of the capture's clock out: what follows one goes on where it stood before."""
+        """Take steps back of the capture's clock out: what follows one goes on where it stood before.
+
+        A leap ahead over more than a recording lasts is one packet's wrong time: those behind it must not follow.
+        """
         at_ns = min(at_ns + self._shift_ns, _LAST_NS)
-        if at_ns < self._newest_ns - _STEP_NS and not self.is_journal:
+        if self.is_journal:
+            pass
+        elif self._newest_ns and at_ns - self._newest_ns > self._limits.recording_seconds * 1_000_000_000:
+            self._report(finding("capture-time", "capture", f"{format_instant(at_ns)} is too late for this call"))
+            at_ns = self._newest_ns
+        elif at_ns < self._newest_ns - _STEP_NS:
             self._shift_ns += self._newest_ns - at_ns
             self._report(finding("capture-clock-stepped", "capture"))
             at_ns = self._newest_ns
@@ -356,8 +362,7 @@ class Replay:
         if self.account is None and call is not None:
             started_ns = call.seen.at_ns
             self._time_base = TimeBase(monotonic=0.0, unix_ns=started_ns)
-            name = f"{call.call_id}\n{call.client_tag}".encode("utf-8", "surrogatepass")
-            self._open_account(sha256(name).hexdigest()[:32], started_ns)
+            self._open_account(call.recording_id, started_ns)
 
     def _asked(self, asked: Asked) -> None:
         account = self.account
@@ -387,7 +392,9 @@ class Replay:
         now = self._time_base.monotonic_at(answered.at_ns)
         if answered.offer is not None and answered.answer is not None:
             self._negotiate(answered.offer, answered.answer, now)
-            self._find_ports(answered.answer, seen.source if answered.by_server else seen.destination)
+            if not self.is_journal:
+                server = seen.source if answered.by_server else seen.destination
+                self._line_ports.update(media_ports(answered.answer, server))
         if answered.brought is not None:
             account.found(*answered.brought.findings)
             self._invitation = answered.brought
@@ -408,21 +415,6 @@ class Replay:
             self.account.found(*offer_findings(offer, plan, self._negotiated, keys_protected=protected))
             self.account.offer_answered(offer, plan, answer, now=now)
         self._negotiated = Negotiated(offer=offer, plan=plan, answer=answer)
-
-    def _find_ports(self, answer: SessionDescription, server: Address) -> None:
-        """Note where the media of another capture goes to: the ports of the answer, at its address or the server's."""
-        if self.is_journal:
-            return
-        self._server_hosts.add(server.host)
-        for index, media in enumerate(answer.media):
-            connection = answer.connection_of(media)
-            if not media.port or connection is None:
-                continue
-            self._server_hosts.add(connection.address)
-            self._line_ports[media.port] = (index, None if media.rtcp_mux else Component.RTP)
-            if not media.rtcp_mux:
-                rtcp = media.rtcp
-                self._line_ports.setdefault(media.port + 1 if rtcp is None else rtcp.port, (index, Component.RTCP))
 
     def _take_metadata(self, read: RecordingBody, now: float) -> None:
         if read.metadata_raw and self.account is not None:

@@ -5,6 +5,7 @@ Nothing is refused here and nothing answered: what was answered 2xx happened, th
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Final
 
 from siprec_core.containers.capture import Datagram
@@ -52,6 +53,8 @@ class SeenMessage:
     source: Address
     destination: Address
     message: Request | Response
+    raw: bytes
+    """Its octets."""
 
 
 class SignallingReader:
@@ -69,13 +72,13 @@ class SignallingReader:
             if looks_like_sip(datagram.payload):
                 message = parse_datagram(datagram.payload, limits=self._limits)
                 if isinstance(message, Request | Response):
-                    yield _seen(datagram, message)
+                    yield _seen(datagram, message, datagram.payload)
             return
         framer = self._framer(datagram)
         framer.receive(datagram.payload)
         while (item := framer.poll()) is not None:
             if isinstance(item, Request | Response):
-                yield _seen(datagram, item)
+                yield _seen(datagram, item, framer.raw_head + item.body)
 
     def _framer(self, datagram: Datagram) -> MessageFramer:
         key = (datagram.source, datagram.destination)
@@ -95,8 +98,8 @@ def looks_like_sip(payload: bytes) -> bool:
 _FIRST_OCTETS = frozenset(b"\r\n") | frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 
-def _seen(datagram: Datagram, message: Request | Response) -> SeenMessage:
-    return SeenMessage(datagram.at_ns, datagram.transport, datagram.source, datagram.destination, message)
+def _seen(datagram: Datagram, message: Request | Response, raw: bytes) -> SeenMessage:
+    return SeenMessage(datagram.at_ns, datagram.transport, datagram.source, datagram.destination, message, raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,12 @@ class CallReader:
         self.answer: Response | None = None
         """The 2xx to the INVITE that began the call."""
         self._pending: dict[tuple[int, str, bool], _Pending] = {}
+
+    @property
+    def recording_id(self) -> str:
+        """The `id` of a recording of this call that is not our own: the same for every capture of it."""
+        name = f"{self.call_id}\n{self.client_tag}".encode("utf-8", "surrogatepass")
+        return sha256(name).hexdigest()[:32]
 
     def receive(self, seen: SeenMessage) -> Asked | Answered | None:
         """Take a message of the call; tell what it means, None for repetitions and what means nothing here."""

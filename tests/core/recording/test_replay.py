@@ -199,6 +199,15 @@ def test_a_clock_that_is_set_back_tears_nothing() -> None:
     assert "capture-clock-stepped" in codes(report_of(files))
 
 
+def test_one_wrong_time_costs_nothing_behind_it() -> None:
+    call = Recorded().invite().media(0, stream(tone(1_600))).bye(1.0)
+    packets = packets_of(call.journal)
+    packets[5] = replace(packets[5], at_ns=packets[5].at_ns + 10**9 * 10**9)
+    files = rendered(foreign(packets))
+    assert pcm_of(files, "1.wav") == coded(tone(1_600))
+    assert "capture-time" in codes(report_of(files))
+
+
 def test_an_offer_in_the_answer_has_its_answer_in_the_ack() -> None:
     call = Recorded()
     writer, flow = call.writer, call.flow

@@ -41,7 +41,7 @@ def message_of(raw: bytes) -> Request | Response:
 
 
 def seen(raw: bytes, at_ns: int = 0) -> SeenMessage:
-    return SeenMessage(at_ns, "udp", THERE, HERE, message_of(raw))
+    return SeenMessage(at_ns, "udp", THERE, HERE, message_of(raw), raw)
 
 
 def call() -> CallReader:
