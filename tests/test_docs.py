@@ -362,3 +362,21 @@ def test_targets_are_changed_to_the_real_ports(tmp_path: Path) -> None:
     shown = "siprec call sip:127.0.0.1:5060 sip:127.0.0.1:5060;transport=tcp sips:127.0.0.1:5061 127.0.0.1:9"
     real = "siprec call sip:127.0.0.1:1 sip:127.0.0.1:2;transport=tcp sips:127.0.0.1:3 127.0.0.1:9"
     assert _TARGET.sub(session.real_target, shown) == real
+
+
+# ---- the page of faults and attacks
+
+
+def all_tests() -> set[str]:
+    """Give the names of all tests."""
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    return {name for source in sources for name in re.findall(r"^ *(?:async )?def (test_\w+)\(", source, re.MULTILINE)}
+
+
+def test_each_fault_and_attack_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "reference" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.endswith("| shown by |")]
+    named = [set(re.findall(r"`(test_\w+)`", row.rsplit(" | ", 1)[1])) for row in rows]
+    assert rows
+    assert [row for row, tests in zip(rows, named, strict=True) if not tests] == []
+    assert sorted(set.union(*named) - all_tests()) == []
