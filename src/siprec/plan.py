@@ -75,6 +75,7 @@ def _config(settings: ServeSettings) -> ServerConfig:
         strict=settings.policy == "strict",
         authentication=_authentication(settings),
         metadata_filter=read_filter(settings.metadata_filter),
+        mask_digits=settings.dtmf == "mask",
         session_expires=settings.session_expires,
         min_se=settings.min_se,
         session_timer=settings.session_timer,

@@ -176,6 +176,15 @@ class ServeSettings:
         metavar="FILE",
         live=True,
     )
+    dtmf: str = _row(
+        "recordings.dtmf",
+        kinds.choice("keep", "mask"),
+        "keep",
+        "whether digits that telephone events or INFO tell are stored and shown (keep, default) or become * (mask)",
+        flags=("--dtmf",),
+        metavar="NAME",
+        live=True,
+    )
     rtp_ports: tuple[int, int] = _row(
         "media.rtp_ports",
         kinds.ports(),

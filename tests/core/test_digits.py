@@ -10,6 +10,7 @@ import pytest
 from siprec_core.errors import LocalProtocolError
 from siprec_core.recording.call import DEFAULT_FORMATS, TELEPHONE_EVENT, CallSpec, StreamSpec
 from siprec_core.recording.events import DigitReceived, SessionEnded
+from siprec_core.recording.policy import ServerConfig
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Transport
 from tests.core.harness import CLIENT, SERVER, Pair, Wire
@@ -86,6 +87,47 @@ def test_presses_are_silence_in_the_audio_and_move_nothing() -> None:
     assert stream["duration"] == pytest.approx(1.0)
     assert stream["silence"] == pytest.approx(0.14), "seven packets of one press"
     assert stream["packets_lost"] == 0
+
+
+MASKING = ServerConfig(mask_digits=True)
+
+
+@pytest.mark.requirement("4733-x-a")
+def test_masked_digits_are_nowhere() -> None:
+    """Which keys were pressed makes no difference: no file and no event tells."""
+    files, told = [], []
+    for digits in ("123", "9#A"):
+        pair = Pair(config=MASKING)
+        call(pair)
+        pair.caller.send_audio("a", TONE, now=pair.now)
+        pair.caller.send_digits("a", digits, now=pair.now)
+        pair.run(1.0)
+        report = end(pair)
+        assert [each["digit"] for each in report["streams"][0]["dtmf"]] == ["*"] * 3
+        assert [each["event"] for each in report["timeline"]].count("digits-masked") == 1
+        files.append(pair.server.files)
+        told.append([event.digit for event in pair.server.of(DigitReceived)])
+    assert files[0] == files[1]
+    assert told == [["*"] * 3] * 2
+
+
+@pytest.mark.requirement("4733-x-a")
+def test_masked_digits_of_info_are_nowhere() -> None:
+    files = []
+    for signal in ("7", "A"):
+        pair = Pair(config=MASKING)
+        to_tag = establish(pair)
+        body = f"Signal={signal}\r\nDuration=90"
+        pair.inject(request("INFO", cseq=2, to_tag=to_tag, body=body, content_type="application/dtmf-relay"))
+        pair.inject(request("BYE", cseq=3, to_tag=to_tag))
+        pair.run(1.0)
+        (event,) = pair.server.of(DigitReceived)
+        assert event.digit == "*"
+        (ended,) = pair.server.of(SessionEnded)
+        report = json.loads(rendered(pair.server.files[f"{ended.directory}/journal.pcapng"])["recording.json"])
+        assert [each["digit"] for each in report["timeline"] if each["event"] == "dtmf"] == ["*"]
+        files.append(pair.server.files)
+    assert files[0] == files[1]
 
 
 def test_a_digit_by_info_is_told_too() -> None:

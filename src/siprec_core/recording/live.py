@@ -9,6 +9,7 @@ LIVE_FIELDS = frozenset(
         "admission",
         "codecs",
         "decision_seconds",
+        "mask_digits",
         "max_sessions",
         "media_host",
         "metadata_filter",

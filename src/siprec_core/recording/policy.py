@@ -98,6 +98,9 @@ class ServerConfig:
     metadata_filter: MetadataFilter | None = None
     """What of the metadata may be stored (RFC 7865 section 10); None keeps everything. It also rules what the
     application is told: events and reports show the filtered metadata."""
+    mask_digits: bool = False
+    """Turn every digit that telephone events (RFC 4733) or INFO tell into `*`, in journal, report and events: keys
+    pressed may be the number of a card. Tones within the audio are not touched."""
     product: str = "siprec"
     """Text of the Server header field, and the application named in journals."""
     limits: Limits = Limits()

@@ -42,6 +42,7 @@ from siprec_core.recording.exchanges import (
 from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.listening import SessionListening
+from siprec_core.recording.masking import DigitMask
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.reporting import LineReports
 from siprec_core.recording.request import RecordingRequest
@@ -101,6 +102,7 @@ class RecordingSession(SessionExchanges):
         self.storage_failed = False
         """True once a file of the recording could not be written."""
         self._capture = CaptureGate()
+        self._mask = DigitMask(wanted=config.mask_digits, limits=config.limits)
         self._farewell_until: float | None = None
         self._listening = SessionListening(self.account, limits=config.limits)
         self._decision: Decision | None = None
@@ -190,6 +192,8 @@ class RecordingSession(SessionExchanges):
         fields = {} if self._decision is None else self._decision.fields()
         if fields:
             self._note("policy", fields, now=now)
+        if self._mask.wanted:
+            self._note("digits-masked", {}, now=now)
 
     def mark(self, text: str, *, now: float) -> None:
         """Keep a text of the application's; LocalProtocolError when the session is not active or the text no line."""
@@ -211,7 +215,8 @@ class RecordingSession(SessionExchanges):
         if not sent:
             self._last_heard = now
         if self.state in KEPT_STATES:
-            self._journal.sip(data if sent else self._storable(data), flow=flow, sent=sent, now=now)
+            kept = data if sent else self._mask.message(self._storable(data))
+            self._journal.sip(kept, flow=flow, sent=sent, now=now)
 
     def info_received(self, read: RecordingRequest, digit: InfoDigit | None, *, now: float) -> None:
         """Take the body of an INFO: metadata, or a DTMF digit for the timeline."""
@@ -221,6 +226,7 @@ class RecordingSession(SessionExchanges):
         self._take_metadata(read, now)
         self._ask_for_repair()
         if digit is not None:
+            digit = self._mask.digit(digit)
             self.account.digit_received(digit, now=now)
             self._digit_received(None, digit.digit, now)
 
@@ -272,6 +278,8 @@ class RecordingSession(SessionExchanges):
         while (told := self._secure.poll(line.index)) is not None:
             self._tell(line.index, told, now)
         batch = self._capture.admit(line.index, batch, component)
+        formats = self.account.lines[line.index].receiver.spec.formats
+        batch = self._mask.media(line.index, formats, batch, component=component)
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
             datagram = (held.data, held.source, held.arrival)
