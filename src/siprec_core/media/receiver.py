@@ -47,6 +47,17 @@ class Accepted:
     """Copies of datagrams of earlier batches, of either component, that were held until their source was believed; in
     order of arrival."""
 
+    def of(self, batch: DatagramBatch) -> list[tuple[memoryview | bytes, Address, float]]:
+        """Give those of the batch with their sources and arrivals."""
+        datagrams, sources, arrivals = batch.datagrams, batch.sources, batch.arrivals
+        return [(datagrams[index], sources[index], arrivals[index]) for index in self.indexes]
+
+    def heard(self, batch: DatagramBatch) -> list[tuple[memoryview | bytes, float]]:
+        """Give all that came to the RTP port with its arrivals, for a batch of that port."""
+        held: list[tuple[memoryview | bytes, float]]
+        held = [(each.data, each.arrival) for each in self.held if each.component is Component.RTP]
+        return held + [(batch.datagrams[index], batch.arrivals[index]) for index in self.indexes]
+
 
 class MediaReceiver:
     """Receives the RTP and RTCP of one media line. Drain `poll_output` after each input."""

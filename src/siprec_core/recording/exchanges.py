@@ -20,6 +20,7 @@ from siprec_core.recording.hold import held, offer_of_recorder, plan_of_counterp
 from siprec_core.recording.journal import JournalWriter
 from siprec_core.recording.keeper import JournalKeeper
 from siprec_core.recording.lines import MediaLines, Resources
+from siprec_core.recording.masking import DigitMask
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.redaction import filter_message
 from siprec_core.recording.report import Initiator
@@ -153,6 +154,7 @@ class SessionExchanges(ABC):
         self._initiator: Initiator = "server" if invitation.read is None else "client"
         self._local_tag = invitation.local_tag
         self._config = config
+        self._mask = DigitMask(wanted=config.mask_digits, limits=config.limits)
         self._codecs = tuple(Codec.parse(name) for name in config.codecs)
         self._sdp_session = sdp_session
         self._resources = resources
@@ -476,7 +478,8 @@ class SessionExchanges(ABC):
     def _storable(self, data: bytes) -> bytes:
         """Give a message of the client as it may be stored."""
         policy = self._config.metadata_filter
-        return data if policy is None else filter_message(data, policy, limits=self._config.limits)
+        kept = data if policy is None else filter_message(data, policy, limits=self._config.limits)
+        return self._mask.message(kept)
 
     def _found(self, findings: tuple[Finding, ...]) -> None:
         self.account.found(*findings)

@@ -5,15 +5,15 @@ so that times and counts of presses stay right. Tones within the audio are not t
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.rtp.packet import FIXED_HEADER_SIZE, RtpPacket
-from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.rtp.telephone_event import DIGITS
+from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sip.info import MEDIA_CONTROL, InfoDigit
 from siprec_core.sip.message import Malformed
 from siprec_core.sip.parser import find_header_end, parse_head
@@ -36,27 +36,21 @@ _DIGITS: Final = re.compile(rb"[0-9A-Da-d*#]+")
 class DigitMask:
     """Masks the digits of one session; does nothing unless it is wanted."""
 
-    __slots__ = ("_events", "_limits", "wanted")
+    __slots__ = ("_limits", "wanted")
 
     def __init__(self, *, wanted: bool, limits: Limits) -> None:
         self.wanted = wanted
         self._limits = limits
-        self._events: dict[int, dict[int, bool]] = {}
-        """By line and payload type: whether it carries events. Types stay known: packets of before a re-offer come
-        late."""
 
-    def media(
-        self, line: int, formats: Iterable[PayloadFormat], batch: DatagramBatch, *, component: Component
-    ) -> DatagramBatch:
-        """Give the datagrams of a line as they may be stored; `formats` is what is agreed now."""
+    def media(self, formats: Mapping[int, MediaFormat], batch: DatagramBatch, *, component: Component) -> DatagramBatch:
+        """Give the datagrams of a line as they may be stored; `formats` by payload type, earlier ones included."""
         if not self.wanted or component is Component.RTCP:
             return batch
-        events = self._events.setdefault(line, {})
-        events.update((each.payload_type, each.is_event) for each in formats)
+        events = {payload_type for payload_type, agreed in formats.items() if agreed.is_telephone_event}
         found = [
             index
             for index, data in enumerate(batch.datagrams)
-            if len(data) > FIXED_HEADER_SIZE and events.get(data[1] & 0x7F)
+            if len(data) > FIXED_HEADER_SIZE and data[1] & 0x7F in events
         ]
         if not found:
             return batch

@@ -42,7 +42,6 @@ from siprec_core.recording.exchanges import (
 from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.listening import SessionListening
-from siprec_core.recording.masking import DigitMask
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.reporting import LineReports
 from siprec_core.recording.request import RecordingRequest
@@ -102,7 +101,6 @@ class RecordingSession(SessionExchanges):
         self.storage_failed = False
         """True once a file of the recording could not be written."""
         self._capture = CaptureGate()
-        self._mask = DigitMask(wanted=config.mask_digits, limits=config.limits)
         self._farewell_until: float | None = None
         self._listening = SessionListening(self.account, limits=config.limits)
         self._decision: Decision | None = None
@@ -215,8 +213,7 @@ class RecordingSession(SessionExchanges):
         if not sent:
             self._last_heard = now
         if self.state in KEPT_STATES:
-            kept = data if sent else self._mask.message(self._storable(data))
-            self._journal.sip(kept, flow=flow, sent=sent, now=now)
+            self._journal.sip(data if sent else self._storable(data), flow=flow, sent=sent, now=now)
 
     def info_received(self, read: RecordingRequest, digit: InfoDigit | None, *, now: float) -> None:
         """Take the body of an INFO: metadata, or a DTMF digit for the timeline."""
@@ -278,23 +275,17 @@ class RecordingSession(SessionExchanges):
         while (told := self._secure.poll(line.index)) is not None:
             self._tell(line.index, told, now)
         batch = self._capture.admit(line.index, batch, component)
-        formats = self.account.lines[line.index].receiver.spec.formats
-        batch = self._mask.media(line.index, formats, batch, component=component)
+        batch = self._mask.media(self.account.lines[line.index].formats, batch, component=component)
         accepted = self.account.receive_media(line.index, batch, component=component, now=now)
         for held in accepted.held:
             datagram = (held.data, held.source, held.arrival)
             self._journal.media(line.index, held.component, [datagram], now=now)
         if accepted.indexes:
-            datagrams, sources, arrivals = batch.datagrams, batch.sources, batch.arrivals
-            kept = [(datagrams[index], sources[index], arrivals[index]) for index in accepted.indexes]
-            self._journal.media(line.index, component, kept, now=now)
+            self._journal.media(line.index, component, accepted.of(batch), now=now)
         while (output := self.account.poll_media(line.index)) is not None:
             self._tell(line.index, output, now)
         if self._listening.active and component is Component.RTP:
-            heard: list[tuple[bytes | memoryview, float]]
-            heard = [(held.data, held.arrival) for held in accepted.held if held.component is Component.RTP]
-            heard += [(batch.datagrams[index], batch.arrivals[index]) for index in accepted.indexes]
-            self._listening.receive(self.account.lines[line.index], heard, now=now)
+            self._listening.receive(self.account.lines[line.index], accepted.heard(batch), now=now)
             self._drain_listening()
         if self._journal.size > self._config.limits.journal_size and self.state is SessionState.ACTIVE:
             self._end_by_limit("max-size", now)
