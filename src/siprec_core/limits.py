@@ -100,6 +100,8 @@ class Limits:
     """New synchronisation sources of one line in one second."""
     ssrcs_reported: int = 256
     """Sources of one line, contributing ones too, that its statistics list one by one; the rest is only summed."""
+    goodbyes_remembered: int = 64
+    """Sources of one line whose RTCP BYE is remembered until a packet of theirs comes: stops floods of forged ones."""
     srtp_ssrcs: int = 1_024
     """Synchronisation sources under one key of SRTP, each with a cryptographic context; more are rejected."""
     probation_size: int = 128 * 1024

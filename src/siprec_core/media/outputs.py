@@ -32,11 +32,14 @@ class SsrcAdded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoodbyeReceived:
-    """RTCP BYE (RFC 3550 section 6.6). It ends nothing: BYE can be forged, and SIP ends the session."""
+    """A source said that it leaves (RTCP BYE, RFC 3550 section 6.6), told once, when both the source and the BYE are
+    known. It ends nothing: BYE can be forged, and SIP ends the session."""
 
-    ssrcs: tuple[int, ...]
+    ssrc: int
     reason: str
+    """Empty when none was given."""
     at: float
+    """Arrival of the BYE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

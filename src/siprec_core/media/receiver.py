@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from siprec_core.errors import RemoteProtocolError
-from siprec_core.findings import finding
 from siprec_core.limits import Limits
 from siprec_core.machine import Outbox
-from siprec_core.media.control import control_outputs
+from siprec_core.media.control import ControlRecord
 from siprec_core.media.latch import SourceLatch, Standing
-from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceFinding, SourceLocked, SsrcAdded
+from siprec_core.media.line_findings import LineFindings
+from siprec_core.media.outputs import KeyPressed, MediaOutput, SourceLocked, SsrcAdded
 from siprec_core.media.probation import HeldDatagram, Outcome, ProbationTable, Waiting
 from siprec_core.media.source import TrackedSource
 from siprec_core.media.spec import MediaSpec
@@ -64,10 +64,11 @@ class MediaReceiver:
 
     __slots__ = (
         "_batch",
+        "_control",
         "_csrcs",
         "_current",
+        "_findings",
         "_formats",
-        "_found",
         "_held",
         "_inactive_after",
         "_latch",
@@ -85,7 +86,6 @@ class MediaReceiver:
         "_spec",
         "_ssrcs",
         "_updated",
-        "_where",
     )
 
     def __init__(self, spec: MediaSpec, *, limits: Limits, now: float, where: str = "rtp") -> None:
@@ -93,10 +93,10 @@ class MediaReceiver:
         self._updated = False
         """True when a re-offer may have admitted what is held, until the next call accepts it."""
         self._limits = limits
-        self._where = where
         self._latch = SourceLatch()
         self._probation = ProbationTable(limits)
         self._outbox: Outbox[MediaOutput] = Outbox()
+        self._control = ControlRecord(limits)
         self._formats: dict[int, PayloadFormat] = {}
         self._sources: dict[int, TrackedSource] = {}
         self._retired: list[SourceStatistics] = []
@@ -105,7 +105,7 @@ class MediaReceiver:
         self._ssrcs: dict[int, None] = {}
         self._csrcs: dict[int, None] = {}
         self._payload_types: dict[int, None] = {}
-        self._found: set[str] = set()
+        self._findings = LineFindings(self._outbox, where)
         self._presses = 0
         self._seen = {Component.RTP: 0, Component.RTCP: 0}
         self._rtcp_received = {Component.RTP: 0, Component.RTCP: 0}
@@ -141,7 +141,7 @@ class MediaReceiver:
             if resumed:
                 source.resume()
         self._inactive_after = None
-        if spec.direction == "inactive" and "media-while-inactive" not in self._found:
+        if spec.direction == "inactive" and "media-while-inactive" not in self._findings:
             self._inactive_after = now + _INACTIVE_GRACE_SECONDS
             self._current = None
 
@@ -206,6 +206,7 @@ class MediaReceiver:
             csrcs=tuple(self._csrcs),
             payload_types=tuple(self._payload_types),
             sources=tuple(entries),
+            control=self._control.statistics(),
         )
 
     def _take_accepted(self, count: int) -> Accepted:
@@ -256,19 +257,19 @@ class MediaReceiver:
             return self._receive_rtcp(data, source, arrival, index, Component.RTP)
         standing = self._latch.standing(source)
         if standing is Standing.FOREIGN:
-            self._find_foreign(source, arrival)
+            self._findings.foreign(source, self._latch.locked, arrival)
             return False
         if kind not in (DatagramKind.RTP, DatagramKind.RTCP):
-            self._find_other_protocol(kind, arrival)
+            self._findings.other_protocol(kind, arrival)
             return False
         try:
             packet = RtpPacket.parse(data)
         except RemoteProtocolError as error:
-            self._find("rtp-invalid", f"first: {error}", arrival, replayable=False)
+            self._findings.add("rtp-invalid", f"first: {error}", arrival, replayable=False)
             return False
         payload_format = self._formats.get(packet.payload_type)
         if payload_format is None:
-            self._find(
+            self._findings.add(
                 "payload-type-unknown",
                 f"packets with payload type {packet.payload_type}, which was not negotiated, were rejected",
                 arrival,
@@ -299,7 +300,7 @@ class MediaReceiver:
             return False
         held = self._probation.take(source, packet.ssrc) if outcome is Outcome.PASSED else []
         if outcome is Outcome.REFUSED or not (known or self._make_room(arrival)):
-            self._find("ssrc-limit", None, arrival, replayable=False)
+            self._findings.add("ssrc-limit", None, arrival, replayable=False)
             return False
         if standing is not Standing.LOCKED:
             # A source that a re-offer vouches for was believable from the first datagram that is held of it.
@@ -319,7 +320,7 @@ class MediaReceiver:
         verdict = tracked.sequence.update(packet.sequence_number)
         if verdict is Verdict.OUT_OF_RANGE:
             tracked.restart(packet.sequence_number)
-            self._find("sequence-restarted", None, arrival, replayable=True)
+            self._findings.add("sequence-restarted", None, arrival, replayable=True)
             verdict = Verdict.IN_ORDER
         self._place(tracked, packet, verdict, arrival)
 
@@ -335,7 +336,7 @@ class MediaReceiver:
             self._current = tracked
         elif arrival > self._inactive_after:
             self._inactive_after = None
-            self._find("media-while-inactive", None, arrival, replayable=True)
+            self._findings.add("media-while-inactive", None, arrival, replayable=True)
 
     def _read_event(self, tracked: TrackedSource, packet: RtpPacket, arrival: float) -> None:
         for press in tracked.read_event(packet, self._formats[packet.payload_type], arrival=arrival):
@@ -345,7 +346,7 @@ class MediaReceiver:
 
     def _add_source(self, packet: RtpPacket, arrival: float) -> TrackedSource:
         if self._ssrcs and packet.ssrc not in self._ssrcs:
-            self._find("ssrc-changed", None, arrival, replayable=True)
+            self._findings.add("ssrc-changed", None, arrival, replayable=True)
         tracked = TrackedSource(
             packet.ssrc, packet.sequence_number, arrival=arrival, max_dropout=self._limits.sequence_jump
         )
@@ -353,6 +354,9 @@ class MediaReceiver:
         if len(self._ssrcs) < self._limits.ssrcs_reported:
             self._ssrcs.setdefault(packet.ssrc)
         self._outbox.put(SsrcAdded(ssrc=packet.ssrc, at=arrival))
+        goodbye = self._control.add_source(tracked)
+        if goodbye is not None:
+            self._outbox.put(goodbye)
         return tracked
 
     def _make_room(self, arrival: float) -> bool:
@@ -380,10 +384,12 @@ class MediaReceiver:
         announced = source == latch.announced
         self._outbox.put(SourceLocked(source=source, ssrc=ssrc, announced=announced, at=arrival))
         if previous is not None:
-            self._find("source-changed", f"RTP comes from {source}, before from {previous}", arrival, replayable=True)
+            self._findings.add(
+                "source-changed", f"RTP comes from {source}, before from {previous}", arrival, replayable=True
+            )
         if not announced and latch.announced is not None:
             message = f"RTP comes from {source}, announced was {latch.announced}; the source was learnt"
-            self._find("source-learnt", message, arrival, replayable=True)
+            self._findings.add("source-learnt", message, arrival, replayable=True)
         self._release_rtcp()
 
     def _deliver(self, waiting: Waiting) -> None:
@@ -410,12 +416,12 @@ class MediaReceiver:
     ) -> bool:
         admitted = self._latch.admits_rtcp(source)
         if not admitted and not self._latch.learning:
-            self._find_foreign(source, arrival)
+            self._findings.foreign(source, self._latch.locked, arrival)
             return False
         try:
             packets = parse_compound(data)
         except RemoteProtocolError as error:
-            self._find("rtcp-invalid", f"first: {error}", arrival, replayable=False)
+            self._findings.add("rtcp-invalid", f"first: {error}", arrival, replayable=False)
             return False
         if not admitted:
             self._probation.hold_rtcp(
@@ -431,31 +437,9 @@ class MediaReceiver:
         self._rtcp_received[component] += 1
         self._rtcp_source = source
         if component is Component.RTP and not self._spec.rtcp_mux:
-            self._find("rtcp-not-multiplexed", None, arrival, replayable=True)
-        for told in control_outputs(packets, self._sources, arrival):
+            self._findings.add("rtcp-not-multiplexed", None, arrival, replayable=True)
+        for told in self._control.receive(packets, self._sources, arrival):
             if isinstance(told, RemoteProtocolError):
-                self._find("rtcp-invalid", f"first: {told}", arrival, replayable=True)
+                self._findings.add("rtcp-invalid", f"first: {told}", arrival, replayable=True)
             else:
                 self._outbox.put(told)
-
-    # findings
-
-    def _find_foreign(self, source: Address, arrival: float) -> None:
-        message = f"packets from {source} were rejected; the source of the line is {self._latch.locked}"
-        self._find("source-foreign", message, arrival, replayable=False)
-
-    def _find_other_protocol(self, kind: DatagramKind, arrival: float) -> None:
-        # RFC 6263 4.1: an empty datagram is a keep-alive and nothing to speak of.
-        if kind is DatagramKind.UNKNOWN:
-            self._find(
-                "rtp-invalid", "first: the first octet belongs to no protocol of RFC 7983", arrival, replayable=False
-            )
-        elif kind is not DatagramKind.EMPTY:
-            message = f"{kind.value} datagrams came to the RTP port and were passed over"
-            self._find("media-other-protocol", message, arrival, replayable=False, subject=kind.value)
-
-    def _find(self, code: str, message: str | None, at: float, *, replayable: bool, subject: str = "") -> None:
-        key = f"{code} {subject}" if subject else code
-        if key not in self._found:
-            self._found.add(key)
-            self._outbox.put(SourceFinding(finding=finding(code, self._where, message), at=at, replayable=replayable))

@@ -1,8 +1,9 @@
 """What a media line received, as values."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from siprec_core.rtp.reports import ReportBlock
 from siprec_core.types import Address
 
 
@@ -35,6 +36,28 @@ class SourceStatistics:
     """Hz of its timestamps; 0 as long as no packet told."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedBlock:
+    """A report block of the peer, about something that we sent."""
+
+    block: ReportBlock
+    at: float
+    """Arrival of its report."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlStatistics:
+    """What the RTCP of the line's peer told (RFC 3550 section 6)."""
+
+    sender_reports: int = 0
+    cnames: Mapping[int, str] = field(default_factory=dict)
+    """Canonical names by synchronisation source, at most `Limits.ssrcs_reported`."""
+    blocks: tuple[ReceivedBlock, ...] = ()
+    """The latest one about each source, at most `Limits.ssrcs_reported`."""
+    goodbye_reason: str | None = None
+    """Reason of the latest BYE, empty when it gave none; None before one came."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineStatistics:
     """The packets of one media line, all sources together."""
@@ -65,6 +88,8 @@ class LineStatistics:
     """Payload types received, in order of appearance."""
     sources: tuple[SourceStatistics, ...]
     """One entry per source, in order of appearance."""
+    control: ControlStatistics
+    """What RTCP told."""
 
 
 def merged(first: SourceStatistics, second: SourceStatistics) -> SourceStatistics:

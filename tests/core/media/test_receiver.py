@@ -15,6 +15,7 @@ from tests.core.media.lines import ANNOUNCED, ELSEWHERE, FOREIGN, Datagram, Line
 
 RECEIVER_REPORT = bytes.fromhex("80 c9 0001 00000001")
 BYE = bytes.fromhex("80 c9 0001 00000001 81 cb 0003 00000001") + b"\x04done\0\0\0"
+BYE_OF_THREE = bytes.fromhex("80 c9 0001 00000001 83 cb 0003 00000001 00000002 00000003")
 
 
 def rtcp(data: bytes, source: Address = ANNOUNCED, at: float = 0.0) -> Datagram:
@@ -408,15 +409,21 @@ def test_rtcp_on_the_rtp_port_is_accepted(rtcp_mux: bool) -> None:
 def test_goodbye_is_noted_once_and_ends_nothing() -> None:
     recorded = line().feed(run(0, 5), [rtcp(BYE, at=0.2), rtcp(BYE, at=0.3)], run(5, 5, at=0.4))
     assert [output for output in recorded.outputs if isinstance(output, GoodbyeReceived)] == [
-        GoodbyeReceived(ssrcs=(1,), reason="done", at=0.2)
+        GoodbyeReceived(ssrc=1, reason="done", at=0.2)
     ]
     statistics = recorded.receiver.statistics()
     assert statistics.packets_received == 10
     assert statistics.sources[0].goodbye_at == 0.2
 
 
+def test_a_goodbye_that_comes_before_its_source_is_told_all_the_same() -> None:
+    recorded = line().feed([rtcp(BYE, at=0.1)], run(0, 5, at=0.2))
+    assert recorded.outputs[-1] == GoodbyeReceived(ssrc=1, reason="done", at=0.1)
+    assert recorded.receiver.statistics().sources[0].goodbye_at == 0.1
+
+
 def test_goodbyes_of_strangers_tell_nothing() -> None:
-    recorded = line().feed([rtcp(BYE)], run(0, 5), [rtcp(BYE, FOREIGN), rtcp(bytes.fromhex("85cb000100000001"))])
+    recorded = line().feed(run(0, 5, ssrc=2), [rtcp(BYE), rtcp(BYE, FOREIGN), rtcp(bytes.fromhex("85cb000100000001"))])
     assert not any(isinstance(output, GoodbyeReceived) for output in recorded.outputs)
     assert "rtcp-invalid" in recorded.codes
 
@@ -435,7 +442,7 @@ _runs = st.builds(
     st.integers(2, 5),
     st.integers(1, 3),
 )
-_one = (_packets | st.sampled_from([RECEIVER_REPORT, BYE, b"", b"\x80", b"\0" * 20])).map(lambda data: [data])
+_one = (_packets | st.sampled_from([RECEIVER_REPORT, BYE, BYE_OF_THREE, b"", b"\x80", b"\0" * 20])).map(lambda data: [data])
 _bursts = st.tuples(_one | _runs, _sources, _steps, st.sampled_from([Component.RTP] * 5 + [Component.RTCP]))
 
 
@@ -550,5 +557,5 @@ def test_a_thousand_packets_of_any_kind_grow_nothing_without_bound() -> None:
         assert probation.held_size <= limits.probation_size
         assert len(probation) <= limits.ssrcs_per_line
         assert len(recorded.receiver._sources) <= limits.ssrcs_per_line
-        assert len(recorded.receiver._found) < 150
+        assert len(recorded.receiver._findings) < 150
     assert len(recorded.outputs) < 200
