@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NTP_TO_UNIX = 2_208_988_800
 """Seconds from 1900-01-01 (NTP, RFC 5905 section 6) to 1970-01-01 (Unix)."""
+_NTP_ERA_NS = (1 << 32) * 1_000_000_000
+"""After so many nanoseconds the seconds of an NTP timestamp begin anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +43,14 @@ def ntp_of(unix_ns: int) -> int:
     """Give the 64-bit NTP timestamp (32 bits of seconds since 1900, 32 bits of fraction; RFC 3550 section 4)."""
     seconds, nanoseconds = divmod(unix_ns, 1_000_000_000)
     return ((seconds + _NTP_TO_UNIX) & 0xFFFF_FFFF) << 32 | (nanoseconds << 32) // 1_000_000_000
+
+
+def unix_ns_of_ntp(ntp_timestamp: int, *, near_ns: int) -> int:
+    """Give the instant of a 64-bit NTP timestamp, nanoseconds since 1970.
+
+    Its seconds begin anew every 136 years, next in 2036 (RFC 5905 section 6): of the instants that it may mean, the one
+    nearest to `near_ns` is given.
+    """
+    seconds, fraction = ntp_timestamp >> 32, ntp_timestamp & 0xFFFF_FFFF
+    unix_ns = (seconds - _NTP_TO_UNIX) * 1_000_000_000 + (fraction * 1_000_000_000 >> 32)
+    return unix_ns + round((near_ns - unix_ns) / _NTP_ERA_NS) * _NTP_ERA_NS

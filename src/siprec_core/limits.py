@@ -110,6 +110,9 @@ class Limits:
     """How late a packet may come and still be placed."""
     sequence_jump: int = 3_000
     """Largest believed jump of sequence numbers (MAX_DROPOUT, RFC 3550 appendix A.1)."""
+    wall_clock_seconds: float = 0.5
+    """How far the wall clocks of sender reports may move audio from where its arrival puts it; beyond it they are not
+    believed."""
     timestamp_jump_seconds: float = 600.0
     """Largest silence filled for one timestamp jump; beyond it the stream is anchored again by arrival."""
     key_presses: int = 10_000

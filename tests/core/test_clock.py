@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siprec_core.clock import TimeBase, format_instant, ntp_of
+from siprec_core.clock import TimeBase, format_instant, ntp_of, unix_ns_of_ntp
 
 _SECONDS = st.floats(0, 1e8, allow_nan=False)
 
@@ -56,3 +56,15 @@ def test_ntp_is_64_bits_and_within_a_nanosecond(unix_ns: int) -> None:
     assert 0 <= stamp < 1 << 64
     fraction_ns = (stamp & 0xFFFF_FFFF) * 10**9 / (1 << 32)
     assert abs(fraction_ns - unix_ns % 10**9) <= 1
+
+
+@given(st.integers(0, 8 * 10**18), st.integers(-(10**18), 10**18))
+def test_ntp_means_the_instant_nearest_to_now(unix_ns: int, apart_ns: int) -> None:
+    assert abs(unix_ns_of_ntp(ntp_of(unix_ns), near_ns=unix_ns + apart_ns) - unix_ns) <= 1
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 8 * 10**18))
+def test_any_ntp_timestamp_means_something(ntp_timestamp: int, near_ns: int) -> None:
+    meant = unix_ns_of_ntp(ntp_timestamp, near_ns=near_ns)
+    assert abs(meant - near_ns) <= 2**31 * 10**9 + 1
+    assert ntp_of(meant) >> 32 in (ntp_timestamp >> 32, (ntp_timestamp >> 32) - 1)

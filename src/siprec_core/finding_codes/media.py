@@ -83,6 +83,20 @@ MEDIA_CODES = (
         "nothing to do if the client tries ICE, DTLS or keep-alives",
     ),
     FindingCode(
+        "wall-clock-untrue",
+        _W,
+        "RFC 3550 6.4.1",
+        "the NTP timestamps of sender reports were not believed; the stream is placed by the arrival of its packets",
+        "let all streams of one CNAME take NTP timestamps from one clock that nobody sets while a call goes on",
+    ),
+    FindingCode(
+        "sender-report-unrelated",
+        _W,
+        "RFC 3550 6.4.1",
+        "sender reports have RTP timestamps that are not on the clock of the stream's packets; they were passed over",
+        "let the RTP timestamp of a sender report be that of the stream at the instant of its NTP timestamp",
+    ),
+    FindingCode(
         "srtp-unauthenticated",
         _E,
         "RFC 3711 3.3",

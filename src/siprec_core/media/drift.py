@@ -52,21 +52,53 @@ class DriftMeter:
 
     def drift(self) -> int:
         """Give the drift in parts per 1,000,000,000, above 0 for a source that is slow; 0 when none is certain."""
+        points, slope = self._points, self.slope()
+        if slope is None:
+            return 0
+        change = abs(slope) * (points[-1][0] - points[0][0]) // _PARTS
+        if change < 4 * self._roughness(slope):
+            return 0
+        return worth_correction(slope, points[-1][0] - points[0][0])
+
+    def slope(self) -> int | None:
+        """Give the slope of the straight line that explains the delays, in parts per 1,000,000,000; None when none
+        does, or not for long enough to tell."""
         points = self._points
         half = len(points) // 2
         if half < 2 or points[-1][0] - points[0][0] < ticks_of(LEAST_SECONDS):
-            return 0
+            return None
         slopes = sorted(
             (later[1] - earlier[1]) * _PARTS // (later[0] - earlier[0])
             for earlier, later in zip(points[:half], points[-half:], strict=True)
         )
         slope = slopes[half // 2]
-        change = abs(slope) * (points[-1][0] - points[0][0]) // _PARTS
-        floor = [delay - (tick - points[0][0]) * slope // _PARTS for tick, delay in points]
+        straight = self._roughness(slope) <= ticks_of(_ROUGHNESS_SECONDS)
+        return slope if straight and abs(slope) <= LARGEST_DRIFT else None
+
+    def level(self, tick: int, slope: int) -> int:
+        """Give the delay at a tick, as a line with this slope has it; 0 without any audio."""
+        floor = self._floor(tick, slope)
+        return sorted(floor)[len(floor) // 2] if floor else 0
+
+    def agreement(self, slope: int, tolerance: int) -> float:
+        """Give the share (0 to 1) of delays that lie within `tolerance` ticks of a line with this slope."""
+        floor = self._floor(0, slope)
+        middle = self.level(0, slope)
+        return sum(abs(each - middle) <= tolerance for each in floor) / len(floor) if floor else 0.0
+
+    def _roughness(self, slope: int) -> int:
+        """Give how far from the line the delays lie, in the median."""
+        floor = self._floor(0, slope)
         middle = sorted(floor)[len(floor) // 2]
-        roughness = sorted(abs(each - middle) for each in floor)[len(floor) // 2]
-        certain = roughness <= ticks_of(_ROUGHNESS_SECONDS) and change >= 4 * roughness
-        return slope if certain and change >= ticks_of(_LEAST_CHANGE_SECONDS) and abs(slope) <= LARGEST_DRIFT else 0
+        return sorted(abs(each - middle) for each in floor)[len(floor) // 2]
+
+    def _floor(self, tick: int, slope: int) -> list[int]:
+        return [delay - (at - tick) * slope // _PARTS for at, delay in self._points]
+
+
+def worth_correction(drift: int, length: int) -> int:
+    """Give a drift, or 0 where it changes less than a millisecond over audio of `length` ticks."""
+    return drift if abs(drift) * length // _PARTS >= ticks_of(_LEAST_CHANGE_SECONDS) else 0
 
 
 def _delay_of(point: tuple[int, int]) -> int:

@@ -299,6 +299,10 @@ class MediaReceiver:
         if outcome is Outcome.HELD:
             return False
         held = self._probation.take(source, packet.ssrc) if outcome is Outcome.PASSED else []
+        if vouched:
+            # What else was held of the address before a re-offer announced it would stand in front in the journal, and
+            # be the first source there.
+            self._probation.keep_only(())
         if outcome is Outcome.REFUSED or not (known or self._make_room(arrival)):
             self._findings.add("ssrc-limit", None, arrival, replayable=False)
             return False

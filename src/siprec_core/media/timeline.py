@@ -3,7 +3,7 @@
 Audio stands where its RTP timestamps say (RFC 3550 section 5.1), not where packets happened to arrive: lost packets,
 silence suppression and pauses leave gaps of the right length, and jitter moves nothing. What timestamps do not say is
 how two sources lie to each other in time (their offsets are random); that is taken from the arrival of each source's
-first packet. The arrival clock has the last word when a source's timestamps cannot be true:
+first packet, and may be put right by sender reports once all of them are known (`recording.alignment`). The arrival clock has the last word when a source's timestamps cannot be true:
 
 - a timestamp leaps further ahead than time went by, or further than the largest silence that we fill;
 - it falls back although the packet is newer;
@@ -51,7 +51,9 @@ class SessionClock:
         """Instant of tick 0, nanoseconds since 1970; None before the first arrival."""
         self.newest = 0
         """Latest arrival so far, in ticks."""
-        self._delay = ticks_of(LAG_SECONDS + limits.reorder_seconds + SKEW_SECONDS)
+        # Sender reports may move audio by the difference of the wall clocks of two streams.
+        moved = 2 * limits.wall_clock_seconds
+        self._delay = ticks_of(LAG_SECONDS + limits.reorder_seconds + SKEW_SECONDS + moved)
         self.horizon = -self._delay
         """Nothing is placed before this tick any more: what lies before it is final and may be written."""
         self.longest = ticks_of(limits.recording_seconds + AHEAD_SECONDS)
@@ -66,6 +68,10 @@ class SessionClock:
             self.newest = tick
             self.horizon = tick - self._delay
         return tick
+
+    def tick_at(self, unix_ns: int) -> int:
+        """Give the tick of an instant, nanoseconds since 1970."""
+        return (unix_ns - (self.epoch_ns or 0)) * TICKS_PER_SECOND // 1_000_000_000
 
     def unix_ns_at(self, tick: int) -> int:
         """Give the instant of a tick, nanoseconds since 1970."""
@@ -177,6 +183,19 @@ class Timeline:
         """Give the tick at which a source was last anchored by arrival, 0 for one that is not known."""
         source = self._sources.get(ssrc)
         return 0 if source is None else source.anchor
+
+    def is_placed(self, ssrc: int) -> bool:
+        """Tell whether a packet of a source was placed, and one since the last hold: else its timestamps mean nothing
+        yet."""
+        source = self._sources.get(ssrc)
+        return source is not None and not source.held
+
+    def locate(self, ssrc: int, timestamp: int, *, arrival: int) -> int | None:
+        """Give the tick at which a timestamp of a source lies that a report of this arrival names; None for one that
+        has nothing to do with those of its packets."""
+        source = self._sources[ssrc]
+        advance = _signed(timestamp - source.timestamp) * TICKS_PER_SECOND // source.clock_rate
+        return source.tick + advance if abs(advance - (arrival - source.arrival)) <= self._lag else None
 
     def _is_old(self, source: _Source, sequence_number: int, timestamp: int) -> bool:
         """Tell a packet that was overtaken from the first one of a source that began its numbers anew."""

@@ -6,7 +6,8 @@ from typing import Final
 
 from siprec_core.media.drift import DriftMeter, corrected
 from siprec_core.media.timeline import TICKS_PER_SECOND, ticks_of
-from siprec_core.recording.placing import Run
+from siprec_core.media.wall_clock import WallClock
+from siprec_core.recording.placing import ClockPoint, Run
 
 GAP_SECONDS: Final = 1.0
 """Silence of all lines that is cut out on request; shorter silence belongs to speech."""
@@ -19,18 +20,26 @@ _STRETCHES = 1_000
 """Stretches of one line whose drift is looked for: a source that is anchored again and again has none."""
 
 
-class _Stretch:
+class Stretch:
     """The audio of one source from one anchor on."""
 
-    __slots__ = ("end", "meter", "spans", "start")
+    __slots__ = ("anchor", "clock", "drift", "end", "meter", "shift", "spans", "ssrc", "start")
 
     def __init__(self, run: Run) -> None:
+        self.ssrc, self.anchor = run.ssrc, run.anchor
         self.start, self.end = run.start, run.end
         self.meter = DriftMeter()
+        self.clock: WallClock | None = None
+        """What sender reports told; None when none came."""
         self.spans: list[tuple[int, int]] = []
         """Where there is audio, in order of arrival, short gaps left out."""
+        self.drift = 0
+        """In parts per 1,000,000,000, above 0 for a source that is slow."""
+        self.shift = 0
+        """Ticks by which everything is moved."""
 
     def add(self, run: Run) -> None:
+        """Take a run."""
         if self.spans and self.spans[-1][0] <= run.start <= self.spans[-1][1] + _GAP:
             self.spans[-1] = (self.spans[-1][0], max(self.spans[-1][1], run.end))
         elif len(self.spans) >= _SPANS:
@@ -42,16 +51,20 @@ class _Stretch:
         self.end = max(self.end, run.end)
         self.meter.add(run.start, run.delay)
 
+    def place(self, tick: int) -> int:
+        """Give where a tick of the timeline comes to lie."""
+        return corrected(tick, self.anchor, self.drift) + self.shift
+
 
 class LineExtent:
-    """Where the audio of one line lies, and the drift of its sources."""
+    """Where the audio of one line lies. Runs come first; `alignment` then sets drift and shift of the stretches."""
 
-    __slots__ = ("_drifts", "_rest", "_stretches", "end", "rate", "start")
+    __slots__ = ("_clocks", "_rest", "_stretches", "end", "rate", "start")
 
     def __init__(self) -> None:
-        self._stretches: dict[tuple[int, int], _Stretch] = {}
-        self._rest: _Stretch | None = None
-        self._drifts: dict[tuple[int, int], int] = {}
+        self._stretches: dict[tuple[int, int], Stretch] = {}
+        self._clocks: dict[tuple[int, int], WallClock] = {}
+        self._rest: Stretch | None = None
         self.start = 0
         """Tick of the first sample, as `end` the tick behind the last one known once `close` was called."""
         self.end = 0
@@ -65,41 +78,45 @@ class LineExtent:
         if stretch is not None:
             stretch.add(run)
         elif len(self._stretches) < _STRETCHES:
-            stretch = self._stretches[run.ssrc, run.anchor] = _Stretch(run)
+            stretch = self._stretches[run.ssrc, run.anchor] = Stretch(run)
             stretch.add(run)
         else:
             if self._rest is None:
-                self._rest = _Stretch(run)
+                self._rest = Stretch(run)
             self._rest.add(run)
 
-    def close(self) -> None:
-        """Tell that no run follows."""
-        starts, ends = [], []
+    def report(self, point: ClockPoint) -> None:
+        """Take what a sender report tells; it may come before the run of its audio."""
+        key = (point.ssrc, point.anchor)
+        clock = self._clocks.get(key)
+        if clock is None and len(self._clocks) < _STRETCHES:
+            clock = self._clocks[key] = WallClock()
+        if clock is not None:
+            clock.add(point.tick, point.wall)
+
+    def stretches(self) -> list[Stretch]:
+        """Give the stretches, once all runs and reports were taken; those of too many have neither drift nor shift."""
         for key, stretch in self._stretches.items():
-            drift = stretch.meter.drift()
-            if drift:
-                self._drifts[key] = drift
-            starts.append(corrected(stretch.start, key[1], drift))
-            ends.append(corrected(stretch.end, key[1], drift))
-        if self._rest is not None:
-            starts.append(self._rest.start)
-            ends.append(self._rest.end)
-        self.start, self.end = min(starts, default=0), max(ends, default=0)
+            stretch.clock = self._clocks.get(key)
+        return list(self._stretches.values())
+
+    def close(self) -> None:
+        """Tell that drift and shift of the stretches are set."""
+        stretches = [*self._stretches.values(), *([] if self._rest is None else [self._rest])]
+        self.start = min((stretch.place(stretch.start) for stretch in stretches), default=0)
+        self.end = max((stretch.place(stretch.end) for stretch in stretches), default=0)
 
     def spans(self) -> list[tuple[int, int]]:
         """Give where there is audio on the session's clock; gaps below `GAP_SECONDS` count as audio."""
         spans = [] if self._rest is None else list(self._rest.spans)
-        for key, stretch in self._stretches.items():
-            drift = self._drifts.get(key, 0)
-            spans += [(corrected(start, key[1], drift), corrected(end, key[1], drift)) for start, end in stretch.spans]
+        for stretch in self._stretches.values():
+            spans += [(stretch.place(start), stretch.place(end)) for start, end in stretch.spans]
         return spans
 
     def place(self, run: Run) -> tuple[int, int]:
-        """Give start and end of a run on the session's clock, the drift of its source taken out."""
-        drift = self._drifts.get((run.ssrc, run.anchor), 0)
-        if not drift:
-            return run.start, run.end
-        return corrected(run.start, run.anchor, drift), corrected(run.end, run.anchor, drift)
+        """Give start and end of a run on the session's clock."""
+        stretch = self._stretches.get((run.ssrc, run.anchor))
+        return (run.start, run.end) if stretch is None else (stretch.place(run.start), stretch.place(run.end))
 
 
 class Cuts:

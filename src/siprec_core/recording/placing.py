@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
+from siprec_core.clock import unix_ns_of_ntp
 from siprec_core.codecs.registry import BUILT_IN, Codecs, Decoder, extra_for
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock, Timeline
-from siprec_core.recording.replay import LineMedia
+from siprec_core.recording.replay import LineMedia, LineReport
 from siprec_core.rtp.demux import DatagramKind, classify
 from siprec_core.rtp.packet import FIXED_HEADER_SIZE, RtpPacket
 from siprec_core.sdp.formats import MediaFormat
@@ -40,6 +41,18 @@ class Run(NamedTuple):
     """Tick at which its source was last anchored by arrival."""
     delay: int
     """Least delay of its packets, arrival less place, in ticks."""
+
+
+class ClockPoint(NamedTuple):
+    """What a sender report says of the place of a source's audio."""
+
+    ssrc: int
+    anchor: int
+    """As in `Run`."""
+    tick: int
+    """Place of its RTP timestamp."""
+    wall: int
+    """The sender's wall clock at that instant, in ticks."""
 
 
 class _Codec:
@@ -93,11 +106,14 @@ class LinePlacer:
         "_holds",
         "_known",
         "_payloads",
+        "_reports",
+        "_source_limit",
         "_ssrc",
         "_start",
         "_undecodable",
         "_unreadable",
         "timeline",
+        "unrelated",
     )
 
     def __init__(self, clock: SessionClock, *, limits: Limits, known: Codecs = BUILT_IN) -> None:
@@ -114,6 +130,11 @@ class LinePlacer:
         """Codec of the run that is being gathered, None between runs."""
         self._ssrc = self._start = self._end = self._anchor = self._delay = 0
         self._payloads: list[bytes] = []
+        self._reports: dict[int, LineReport] = {}
+        """The latest report of sources that no packet was placed of yet."""
+        self._source_limit = limits.ssrcs_per_line
+        self.unrelated = 0
+        """Sender reports whose RTP timestamps are not those of the packets."""
 
     @property
     def undecodable(self) -> Mapping[str, str | None]:
@@ -185,6 +206,29 @@ class LinePlacer:
             if not whole or len(self._payloads) == _RUN_PACKETS:
                 runs += self.finish()
         return runs
+
+    def report(self, report: LineReport) -> None:
+        """Take a sender report; `points` gives what it tells. One without a wall clock tells nothing."""
+        # RFC 3550 6.4.1: a sender that has no notion of wallclock "may set the NTP timestamp to zero".
+        if report.ntp_timestamp:
+            self._reports.pop(report.ssrc, None)
+            if len(self._reports) >= self._source_limit:
+                del self._reports[next(iter(self._reports))]
+            self._reports[report.ssrc] = report
+
+    def points(self) -> list[ClockPoint]:
+        """Give what the reports taken since the last call tell; those of a source without packets wait for them."""
+        points: list[ClockPoint] = []
+        timeline, clock = self.timeline, self._clock
+        for report in [each for each in self._reports.values() if timeline.is_placed(each.ssrc)]:
+            del self._reports[report.ssrc]
+            tick = timeline.locate(report.ssrc, report.rtp_timestamp, arrival=clock.tick_at(report.at_ns))
+            if tick is None:
+                self.unrelated += 1
+            else:
+                wall = clock.tick_at(unix_ns_of_ntp(report.ntp_timestamp, near_ns=report.at_ns))
+                points.append(ClockPoint(report.ssrc, timeline.anchor_of(report.ssrc), tick, wall))
+        return points
 
     def finish(self) -> list[Run]:
         """End the run that is being gathered; give it, or nothing."""

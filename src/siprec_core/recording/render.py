@@ -23,10 +23,11 @@ from siprec_core.media.mixer import Track, downmix, interleave, resample, satura
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
 from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.account import LineAccount, RecordingAccount, metadata_file_name
+from siprec_core.recording.alignment import AlignedLine, align
 from siprec_core.recording.extents import Cuts, LineExtent
 from siprec_core.recording.mixing import Mix, groups_of
 from siprec_core.recording.placing import LinePlacer, Run
-from siprec_core.recording.replay import LineMedia, MetadataBody, Replay
+from siprec_core.recording.replay import LineMedia, LineReport, MetadataBody, Replay
 from siprec_core.recording.report import FileEntry, RecordingReport, StreamReport
 from siprec_core.types import SessionId
 
@@ -131,6 +132,7 @@ class _Survey(_Reading):
         self.size = 0
         self.digest = sha256()
         self.extents: dict[int, LineExtent] = {}
+        self.findings: list[Finding] = []
 
     def receive(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -143,19 +145,29 @@ class _Survey(_Reading):
         self._drain()
         for line, placer in self.placers.items():
             self._measure(line, placer.finish())
-        for extent in self.extents.values():
-            extent.close()
+        account = self.replay.account
+        lines = {line: _aligned(account.lines[line], self.extents[line]) for line in sorted(self.extents) if account}
+        self.findings = align(lines, limits=self._limits)
+        for line, aligned in lines.items():
+            unrelated = self.placers[line].unrelated
+            if unrelated:
+                self.findings.append(finding("sender-report-unrelated", aligned.where, f"{unrelated} sender reports"))
 
     def _drain(self) -> None:
         while (item := self.replay.poll()) is not None:
             if isinstance(item, LineMedia):
                 self._measure(item.line, self.placer(item.line).place(item))
+            elif isinstance(item, LineReport):
+                self.placer(item.line).report(item)
 
     def _measure(self, line: int, runs: Sequence[Run]) -> None:
-        if runs:
+        points = self.placers[line].points()
+        if runs or points:
             extent = self.extents.setdefault(line, LineExtent())
             for run in runs:
                 extent.add(run)
+            for point in points:
+                extent.report(point)
 
 
 class _Channel:
@@ -180,6 +192,7 @@ class _Renderer(_Reading):
         self._files: dict[str, FileEntry] = {}
         self._open: dict[str, _OpenFile] = {}
         extents = self._extents = survey.extents
+        self._survey_findings = survey.findings
         self._origin = min((extent.start for extent in extents.values()), default=0)
         self._cuts = Cuts(span for extent in extents.values() for span in (extent.spans() if cut_gaps else ()))
         self._length = self._cuts.place(max((extent.end for extent in extents.values()), default=0)) - self._origin
@@ -210,7 +223,7 @@ class _Renderer(_Reading):
         yield from self._drain()
         yield from self._finish_audio()
         account = self.replay.account
-        findings = [*self.replay.findings, *self._audio_findings()]
+        findings = [*self.replay.findings, *self._survey_findings, *self._audio_findings()]
         if account is not None and account.metadata.dialect is not None:
             yield from self._write_snapshot(account, findings)
         files = [*self._files.values()] + ([] if journal is None else [journal])
@@ -364,6 +377,10 @@ class _OpenFile:
     def __init__(self) -> None:
         self.size = 0
         self.digest = sha256()
+
+
+def _aligned(line: LineAccount, extent: LineExtent) -> AlignedLine:
+    return AlignedLine(extent, line.receiver.statistics().control.cnames, f"stream {line.label}")
 
 
 def _placing_findings(placer: LinePlacer, clock: SessionClock, where: str) -> list[Finding]:

@@ -15,7 +15,7 @@ from siprec_core.containers.datagrams import DatagramReader
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
-from siprec_core.media.outputs import SourceFinding
+from siprec_core.media.outputs import SenderReported, SourceFinding
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.journal import LINE_INTERFACE, NOTE_KEY, JsonValue, NoteFields, read_finding, read_note
 from siprec_core.recording.media_ports import media_ports
@@ -60,6 +60,18 @@ class LineMedia:
 
 
 @dataclass(slots=True)
+class LineReport:
+    """A sender report of a line's peer."""
+
+    line: int
+    ssrc: int
+    ntp_timestamp: int
+    rtp_timestamp: int
+    at_ns: int
+    """Its arrival."""
+
+
+@dataclass(slots=True)
 class MetadataBody:
     """A metadata body as received."""
 
@@ -68,7 +80,7 @@ class MetadataBody:
     raw: bytes
 
 
-ReplayItem: TypeAlias = LineMedia | MetadataBody
+ReplayItem: TypeAlias = LineMedia | LineReport | MetadataBody
 
 
 class _Batch:
@@ -282,9 +294,12 @@ class Replay:
             component=batch.component,
             now=arrivals[-1],
         )
+        reports = []
         while (output := self.account.poll_media(batch.line)) is not None:
             if isinstance(output, SourceFinding) and (output.replayable or not self.is_journal):
                 self.account.found(output.finding)
+            elif isinstance(output, SenderReported):
+                reports.append(self._report_of(batch.line, output))
         chosen: list[tuple[bytes, int]]
         if self.is_journal:
             # What a journal holds was accepted when it came; the receiver counts it again but has no say.
@@ -298,6 +313,11 @@ class Replay:
             chosen += [(batch.datagrams[index], batch.arrivals_ns[index]) for index in accepted.indexes]
         if batch.component is Component.RTP and chosen:
             self._items.append(LineMedia(batch.line, chosen))
+        self._items.extend(reports)
+
+    def _report_of(self, line: int, reported: SenderReported) -> LineReport:
+        at_ns = self._time_base.unix_ns_at(reported.at)
+        return LineReport(line, reported.ssrc, reported.ntp_timestamp, reported.rtp_timestamp, at_ns)
 
     # notes of our journal
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siprec_core.media.drift import DriftMeter, corrected, fitted, sample_at
+from siprec_core.media.drift import DriftMeter, corrected, fitted, sample_at, worth_correction
 from siprec_core.media.timeline import TICKS_PER_SECOND, ticks_of
 
 MILLISECOND = TICKS_PER_SECOND // 1_000
@@ -82,3 +82,23 @@ def test_the_change_is_spread_evenly() -> None:
         for place in range(0, min(size, 1_000), 50):
             value = int.from_bytes(made[2 * place : 2 * place + 2], "little")
             assert abs(value - place * 1_000 / size) <= 1.5
+
+
+def test_the_line_through_the_delays() -> None:
+    meter = DriftMeter()
+    assert (meter.slope(), meter.level(0, 0), meter.agreement(0, 0)) == (None, 0, 0.0)
+    for second in range(0, 100, 5):
+        meter.add(ticks_of(second), ticks_of(0.5 + second * 1e-4 + (1.0 if second == 50 else 0.0)))
+    assert meter.slope() == 100_000
+    assert meter.level(ticks_of(10), 100_000) == pytest.approx(ticks_of(0.501), abs=20)
+    assert meter.agreement(100_000, ticks_of(0.001)) == 0.95
+
+
+def test_a_level_line_is_certain_and_worth_nothing() -> None:
+    meter = DriftMeter()
+    for second in range(0, 100, 5):
+        meter.add(ticks_of(second), ticks_of(0.5 + (second % 2) * 1e-4))
+    assert meter.slope() is not None
+    assert meter.drift() == 0
+    assert worth_correction(10_000, ticks_of(60)) == 0
+    assert worth_correction(-20_000, ticks_of(60)) == -20_000

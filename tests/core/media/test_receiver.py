@@ -442,7 +442,9 @@ _runs = st.builds(
     st.integers(2, 5),
     st.integers(1, 3),
 )
-_one = (_packets | st.sampled_from([RECEIVER_REPORT, BYE, BYE_OF_THREE, b"", b"\x80", b"\0" * 20])).map(lambda data: [data])
+_one = (_packets | st.sampled_from([RECEIVER_REPORT, BYE, BYE_OF_THREE, b"", b"\x80", b"\0" * 20])).map(
+    lambda data: [data]
+)
 _bursts = st.tuples(_one | _runs, _sources, _steps, st.sampled_from([Component.RTP] * 5 + [Component.RTCP]))
 
 
@@ -504,6 +506,13 @@ def _replayable(recorded: Line) -> list[MediaOutput]:
     _lines, _tight, st.lists(st.tuples(_histories, _respecified), min_size=1, max_size=3), st.sets(st.integers(0, 20))
 )
 @example(spec(), Limits(), [(run(0, 3, source=ELSEWHERE) + run(3, 3), spec())], set())
+@example(
+    spec(remote_rtp=ELSEWHERE),
+    Limits(),
+    [(run(0, 1, ssrc=2), spec()), (run(0, 1, ssrc=1) + run(0, 2, ssrc=2), spec())],
+    set(),
+)
+@example(spec(), Limits(), [([rtcp(BYE), *run(0, 3)], spec()), ([rtcp(BYE_OF_THREE), *run(0, 3, ssrc=2)], spec())], {1})
 def test_the_journal_gives_the_same_account_again(
     given_spec: MediaSpec, limits: Limits, history: list[tuple[list[Datagram], MediaSpec]], cuts: set[int]
 ) -> None:

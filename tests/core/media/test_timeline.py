@@ -252,3 +252,20 @@ def test_any_order_within_the_window_gives_the_same_places(order: list[int]) -> 
     base = placed[order.index(0)]
     assert base is not None
     assert [None if at is None else at - base for at in placed] == [n * FRAME for n in order]
+
+
+def test_timestamps_of_reports_are_located_beside_those_of_packets() -> None:
+    clock = SessionClock(limits=Limits())
+    timeline = Timeline(clock, limits=Limits())
+    assert not timeline.is_placed(1)
+    place(timeline, clock, frames(50, timestamp=0xFFFF_FF00, seconds=1.0))
+    assert timeline.is_placed(1)
+    arrival = clock.tick_at(3_000_000_000)
+    for samples in (-1_000, 0, 8_000, 24_000):
+        timestamp = (0xFFFF_FF00 + samples) & 0xFFFF_FFFF
+        assert timeline.locate(1, timestamp, arrival=arrival) == samples * SAMPLE
+    for samples in (8_000 * 60, -8_000 * 60, 1 << 31):
+        timestamp = (0xFFFF_FF00 + samples) & 0xFFFF_FFFF
+        assert timeline.locate(1, timestamp, arrival=arrival) is None
+    timeline.hold()
+    assert not timeline.is_placed(1)

@@ -6,7 +6,7 @@ from siprec_core.codecs.registry import decoder_for
 from siprec_core.media.timeline import TICKS_PER_SECOND
 from siprec_core.recording import extents
 from siprec_core.recording.extents import Cuts, LineExtent
-from siprec_core.recording.placing import Run
+from siprec_core.recording.placing import ClockPoint, Run
 
 SECOND = TICKS_PER_SECOND
 
@@ -26,27 +26,41 @@ def test_a_line_lies_between_its_first_and_its_last_run() -> None:
     assert extent.place(run(5 * SECOND)) == (5 * SECOND, 6 * SECOND)
 
 
-def test_a_source_that_drifts_is_put_right_and_the_other_is_not() -> None:
+def test_drift_and_shift_of_a_stretch_move_what_belongs_to_it() -> None:
     extent = LineExtent()
-    for second in range(0, 100, 2):
-        extent.add(run(second * SECOND, delay=second * SECOND // 5_000))
+    for second in (10, 50):
+        extent.add(run(second * SECOND, anchor=10 * SECOND))
         extent.add(run(second * SECOND, ssrc=2))
+    (moved, _) = extent.stretches()
+    moved.drift, moved.shift = 200_000, -SECOND // 4
     extent.close()
-    start, end = extent.place(run(50 * SECOND))
-    assert abs(start - 50 * SECOND - SECOND // 100) <= SECOND // 10_000
-    assert abs(end - start - SECOND - SECOND // 5_000) <= SECOND // 100_000
+    start, end = extent.place(run(50 * SECOND, anchor=10 * SECOND))
+    assert start == 50 * SECOND + SECOND * 8 // 1_000 - SECOND // 4
+    assert end - start == SECOND + SECOND // 5_000
     assert extent.place(run(50 * SECOND, ssrc=2)) == (50 * SECOND, 51 * SECOND)
-    assert extent.place(run(50 * SECOND, anchor=7)) == (50 * SECOND, 51 * SECOND)
-    assert extent.end > 99 * SECOND
+    assert extent.place(run(50 * SECOND, anchor=7)) == (50 * SECOND, 51 * SECOND), "no such stretch"
+    assert (extent.start, extent.end) == (10 * SECOND - SECOND // 4, 51 * SECOND)
+
+
+def test_reports_belong_to_the_stretch_of_their_anchor() -> None:
+    extent = LineExtent()
+    extent.report(ClockPoint(1, 5 * SECOND, 6 * SECOND, 106 * SECOND))
+    for anchor in (5 * SECOND, 50 * SECOND):
+        extent.add(run(anchor, anchor=anchor))
+    first, second = extent.stretches()
+    assert first.clock is not None
+    assert first.clock.relation(5 * SECOND) == (100 * SECOND, None)
+    assert second.clock is None
 
 
 def test_a_source_that_is_anchored_again_and_again_is_bounded() -> None:
     extent = LineExtent()
     for second in range(3_000):
         extent.add(run(second * SECOND, anchor=second * SECOND))
+        extent.report(ClockPoint(1, second * SECOND, second * SECOND, 0))
     extent.close()
     assert (extent.start, extent.end) == (0, 3_000 * SECOND)
-    assert len(extent._stretches) == 1_000
+    assert len(extent.stretches()) == len(extent._clocks) == 1_000
 
 
 def test_nothing_came() -> None:

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siprec_core.clock import ntp_of
 from siprec_core.codecs.registry import Codecs, decode_run
 from siprec_core.limits import Limits
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
-from siprec_core.recording.placing import LinePlacer
-from siprec_core.recording.replay import LineMedia
+from siprec_core.recording.placing import ClockPoint, LinePlacer
+from siprec_core.recording.replay import LineMedia, LineReport
 from siprec_core.rtp.packet import HeaderExtension, RtpPacket
 from siprec_core.sdp.formats import MediaFormat
 from tests.core.recording.calls import Line, Sent, stream, tone
@@ -185,3 +186,57 @@ def test_garbage_is_passed_over(datagrams: list[tuple[bytes, int]]) -> None:
     made = placer()
     runs = made.place(LineMedia(0, datagrams)) + made.finish()
     assert all(run.start < run.end for run in runs)
+
+
+def reported(timestamp: int, seconds: float, *, ssrc: int = 0x11, ntp: int | None = None) -> LineReport:
+    wall = ntp_of(round((seconds + 5) * 1e9)) if ntp is None else ntp
+    return LineReport(0, ssrc, wall, timestamp, round(seconds * 1e9))
+
+
+def test_a_report_tells_the_wall_clock_at_a_place() -> None:
+    made = placer()
+    sent = stream(tone(1_600))
+    made.report(reported(1_000, 0.0))
+    assert made.points() == [], "nothing is placed yet"
+    made.place(media(sent))
+    made.report(reported(1_000 + 1_600, 0.2))
+    (point,) = made.points()
+    assert point[:3] == (0x11, 0, 10 * FRAME)
+    assert point.wall == pytest.approx(TICKS_PER_SECOND * 5.2, abs=1)
+    assert made.points() == []
+    assert made.unrelated == 0
+
+
+def test_a_report_that_comes_first_waits_for_its_source() -> None:
+    made = placer()
+    made.report(reported(1_000, 0.0))
+    made.place(media(stream(tone(160))))
+    assert made.points() == [ClockPoint(0x11, 0, 0, 5 * TICKS_PER_SECOND)]
+
+
+def test_reports_without_sense_tell_nothing() -> None:
+    made = placer()
+    made.place(media(stream(tone(1_600))))
+    made.report(reported(1_000, 0.2, ntp=0))
+    assert (made.points(), made.unrelated) == ([], 0)
+    made.report(reported(1_000 + 8_000 * 60, 0.2))
+    assert (made.points(), made.unrelated) == ([], 1)
+
+
+def test_reports_during_a_hold_wait_for_its_end() -> None:
+    made = placer()
+    made.place(media(stream(tone(1_600))))
+    made.agree(FORMATS, 1)
+    made.report(reported(1_000 + 1_600, 9.0))
+    assert made.points() == []
+    made.place(media(stream(tone(1_600), sequence_number=110, timestamp=2_600, seconds=10.0)))
+    (point,) = made.points()
+    assert point.anchor == 500 * FRAME
+    assert point.tick <= 510 * FRAME
+
+
+def test_reports_of_strangers_are_bounded() -> None:
+    made = placer()
+    for ssrc in range(1_000):
+        made.report(reported(0, 0.0, ssrc=ssrc))
+    assert len(made._reports) == Limits().ssrcs_per_line
