@@ -88,7 +88,7 @@ class LineStatistics:
     """Payload types received, in order of appearance."""
     sources: tuple[SourceStatistics, ...]
     """One entry per source, in order of appearance."""
-    control: ControlStatistics
+    control: ControlStatistics = ControlStatistics()
     """What RTCP told."""
 
 

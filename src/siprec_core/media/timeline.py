@@ -3,7 +3,8 @@
 Audio stands where its RTP timestamps say (RFC 3550 section 5.1), not where packets happened to arrive: lost packets,
 silence suppression and pauses leave gaps of the right length, and jitter moves nothing. What timestamps do not say is
 how two sources lie to each other in time (their offsets are random); that is taken from the arrival of each source's
-first packet, and may be put right by sender reports once all of them are known (`recording.alignment`). The arrival clock has the last word when a source's timestamps cannot be true:
+first packet, and put right by sender reports once all of them are known (`recording.alignment`). The arrival clock has
+the last word when a source's timestamps cannot be true:
 
 - a timestamp leaps further ahead than time went by, or further than the largest silence that we fill;
 - it falls back although the packet is newer;
@@ -51,9 +52,7 @@ class SessionClock:
         """Instant of tick 0, nanoseconds since 1970; None before the first arrival."""
         self.newest = 0
         """Latest arrival so far, in ticks."""
-        # Sender reports may move audio by the difference of the wall clocks of two streams.
-        moved = 2 * limits.wall_clock_seconds
-        self._delay = ticks_of(LAG_SECONDS + limits.reorder_seconds + SKEW_SECONDS + moved)
+        self._delay = ticks_of(LAG_SECONDS + limits.reorder_seconds + SKEW_SECONDS)
         self.horizon = -self._delay
         """Nothing is placed before this tick any more: what lies before it is final and may be written."""
         self.longest = ticks_of(limits.recording_seconds + AHEAD_SECONDS)

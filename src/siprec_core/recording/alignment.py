@@ -41,9 +41,14 @@ class _Member(NamedTuple):
     relation: Relation
 
 
+def furthest_shift(limits: Limits) -> int:
+    """Give the ticks by which reports move audio at most."""
+    return 2 * ticks_of(limits.wall_clock_seconds)
+
+
 def align(lines: Mapping[int, AlignedLine], *, limits: Limits) -> list[Finding]:
     """Set drift and shift of all stretches and close the extents; give what the sender reports deserve."""
-    bound = ticks_of(limits.wall_clock_seconds)
+    bound, furthest = ticks_of(limits.wall_clock_seconds), furthest_shift(limits)
     untrue: dict[int, str] = {}
     groups: dict[str, list[_Member]] = {}
     for index, line in lines.items():
@@ -57,14 +62,14 @@ def align(lines: Mapping[int, AlignedLine], *, limits: Limits) -> list[Finding]:
             else:
                 key = _host(line.cnames.get(stretch.ssrc)) or f"{index} {stretch.ssrc}"
                 groups.setdefault(key, []).append(_Member(index, stretch, relation))
-    moved = [member for members in groups.values() for member in _align_group(members, bound, untrue)]
+    moved = [member for members in groups.values() for member in _align_group(members, bound, furthest, untrue)]
     for index, line in lines.items():
         _inherit(line.extent.stretches(), [member.stretch for member in moved if member.line == index])
         line.extent.close()
     return [finding("wall-clock-untrue", lines[index].where, untrue[index]) for index in sorted(untrue)]
 
 
-def _align_group(members: list[_Member], bound: int, untrue: dict[int, str]) -> list[_Member]:
+def _align_group(members: list[_Member], bound: int, furthest: int, untrue: dict[int, str]) -> list[_Member]:
     """Align the stretches of one wall clock; give those that it places."""
     beside = _drift_of(members)
     for member in members:
@@ -90,7 +95,8 @@ def _align_group(members: list[_Member], bound: int, untrue: dict[int, str]) -> 
         return []
     least = min(delay for _, _, delay in believed)
     for member, place, _ in believed:
-        member.stretch.shift = max(-2 * bound, min(place + least - member.stretch.anchor, 2 * bound))
+        shift = place + least - member.stretch.anchor
+        member.stretch.shift = max(-furthest, min(shift, furthest))
     return [member for member, _, _ in believed]
 
 

@@ -23,7 +23,7 @@ from siprec_core.media.mixer import Track, downmix, interleave, resample, satura
 from siprec_core.media.timeline import TICKS_PER_SECOND, SessionClock
 from siprec_core.metadata.writer import write_metadata
 from siprec_core.recording.account import LineAccount, RecordingAccount, metadata_file_name
-from siprec_core.recording.alignment import AlignedLine, align
+from siprec_core.recording.alignment import AlignedLine, align, furthest_shift
 from siprec_core.recording.extents import Cuts, LineExtent
 from siprec_core.recording.mixing import Mix, groups_of
 from siprec_core.recording.placing import LinePlacer, Run
@@ -193,6 +193,7 @@ class _Renderer(_Reading):
         self._open: dict[str, _OpenFile] = {}
         extents = self._extents = survey.extents
         self._survey_findings = survey.findings
+        self._moved = furthest_shift(limits)
         self._origin = min((extent.start for extent in extents.values()), default=0)
         self._cuts = Cuts(span for extent in extents.values() for span in (extent.spans() if cut_gaps else ()))
         self._length = self._cuts.place(max((extent.end for extent in extents.values()), default=0)) - self._origin
