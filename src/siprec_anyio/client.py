@@ -1,21 +1,21 @@
 """A recording call on asyncio and trio: `async with connect(call) as recording`."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 import anyio
 from anyio import to_thread
 from siprec_anyio.driver import Driver, running
-from siprec_anyio.waiting import Bell
+from siprec_anyio.waiting import Bell, EventStream, each_frame
 from siprec_core.client import RecordingClient
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, ListenSpec
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
-from siprec_sync.calls import CallFacade, CallProgress, local_hosts, prepare_call
-from siprec_sync.events import EventHub
+from siprec_sync.calls import MOST_AHEAD_SECONDS, CallFacade, CallProgress, local_hosts, pieces, prepare_call
+from siprec_sync.events import EventHub, EventQueue
 from siprec_sync.facade import ResultT
 from siprec_sync.listening import prepare_listening
 from siprec_sync.resolver import Resolver
@@ -39,7 +39,6 @@ class Call(CallFacade):
     ) -> None:
         super().__init__(core, assembly)
         self.call = call
-        """What was asked for, with our real address; None for a call that we wait for."""
         self._bell = Bell()
         self._progress = CallProgress(self._bell.ring)
         hub.add(self._progress)
@@ -57,6 +56,29 @@ class Call(CallFacade):
         await self._bell.wait_until(lambda: self._progress.decided)
         self._check()
         return self._progress.answer()
+
+    async def send(self, stream: str, frames: bytes | Iterable[bytes] | AsyncIterable[bytes]) -> None:
+        """Send 16-bit little-endian PCM at the stream's `sample_rate`, and wait until hardly any of it is left to send.
+
+        `stream` is a label, or the name or address of who speaks. Waits for the answer first. Raises CallRefusedError
+        when the call is not taken, LocalProtocolError for a stream that the server does not take and when the call ends
+        before all is sent.
+        """
+        await self.wait_answered()
+        label = self.label_of(stream)
+        async with aclosing(each_frame(frames)) as given:
+            async for frame in given:
+                for piece in pieces(frame):
+                    ahead = self.queue_audio(label, piece)
+                    if ahead > MOST_AHEAD_SECONDS:
+                        with anyio.move_on_after(ahead - MOST_AHEAD_SECONDS):
+                            await self._bell.wait_until(lambda: self._progress.over)
+
+    def events(self) -> EventStream[CallEvent]:
+        """Follow the events of the call from now on."""
+        stream = EventStream[CallEvent](EventQueue)
+        self.follow(stream.queue)
+        return stream
 
     async def wait_sent(self) -> None:
         """Wait until the audio of every stream was finished and sent, or the call is over."""
@@ -81,18 +103,18 @@ class Call(CallFacade):
         take the change, LocalProtocolError for a stream that it does not take or when too many changes wait. A waiting
         that is cancelled leaves the change to go on.
         """
-        return await self._conclude(self._begin_hold(label, paused=True))
+        return await self._conclude(self.begin_hold(label, paused=True))
 
     async def resume(self, label: str) -> ChangeOutcome | None:
         """Go on with a stream that was held and wait for the answer; as `pause`."""
-        return await self._conclude(self._begin_hold(label, paused=False))
+        return await self._conclude(self.begin_hold(label, paused=False))
 
     async def update_metadata(self, document: MetadataDocument | bytes) -> ChangeOutcome | None:
         """Send metadata (RFC 7866 section 9.1) and wait for the answer.
 
         Raises as `pause` does, and LocalProtocolError for a document that cannot be written.
         """
-        return await self._conclude(self._begin_update(document))
+        return await self._conclude(self.begin_update(document))
 
     async def aclose(self) -> None:
         """End the call if that was not done; then stop. Harmless twice."""
@@ -109,6 +131,10 @@ class Call(CallFacade):
             return self._progress.conclude(change)
         finally:
             self._progress.forget(change)
+
+    @property
+    def _is_running(self) -> bool:
+        return self._driver.running
 
     def _stop_driver(self) -> None:
         self._driver.stop()
@@ -132,18 +158,30 @@ async def connect(
     server is reached, which may have to wait for the DNS; port 0 takes any free port. Raises ConfigurationError when
     the local address or a TLS file cannot be used.
     """
+    recording, driver = await open_call(call, config=config, tls=tls, settings=settings)
+    async with carry(recording, driver):
+        begin(recording)
+        yield recording
+
+
+async def open_call(
+    call: CallSpec,
+    *,
+    config: ClientConfig | None,
+    tls: TlsFiles | ssl.SSLContext | None,
+    settings: DriverSettings | None,
+) -> tuple[Call, Driver]:
+    """Open what a call needs, and send nothing yet. Raises as `connect` does."""
     config = with_client_ciphers(config or ClientConfig(), call)
     resolver = Resolver(None if settings is None else settings.lookup)
     find_hosts = partial(local_hosts, call, resolver=resolver, limits=config.limits)
-    hosts = find_hosts() if call.hop is not None else await to_thread.run_sync(find_hosts, abandon_on_cancel=True)
+    waits = call.hop is None or bool(call.alternatives)
+    hosts = await to_thread.run_sync(find_hosts, abandon_on_cancel=True) if waits else find_hosts()
     client, spec, assembly, hub = prepare_call(
         call, hosts, config=config, tls=tls, settings=settings, resolver=resolver
     )
     driver = Driver(assembly)
-    recording = Call(client, spec, assembly, hub, driver)
-    async with _carry(recording, driver):
-        recording.request(lambda core, now: core.start(spec, now=now))
-        yield recording
+    return Call(client, spec, assembly, hub, driver), driver
 
 
 @asynccontextmanager
@@ -162,13 +200,21 @@ async def listen(
     client, assembly, hub = prepare_listening(binds, config=config or ClientConfig(), tls=tls, settings=settings)
     driver = Driver(assembly)
     waiting = Call(client, None, assembly, hub, driver)
-    async with _carry(waiting, driver):
+    async with carry(waiting, driver):
         waiting.request(lambda _core, now: client.listen(spec, now=now))
         yield waiting
 
 
+def begin(recording: Call) -> None:
+    """Send the INVITE of a call that was opened."""
+    call = recording.call
+    if call is not None:
+        recording.request(lambda core, now: core.start(call, now=now))
+
+
 @asynccontextmanager
-async def _carry(recording: Call, driver: Driver) -> AsyncIterator[None]:
+async def carry(recording: Call, driver: Driver) -> AsyncIterator[None]:
+    """Run the driver of a call during the block, and end the call with it."""
     async with running(driver):
         try:
             yield

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from anyio.abc import TaskGroup
+
 import anyio
 from anyio import to_thread
 from siprec_core.errors import LocalProtocolError, SiprecError
@@ -102,14 +104,21 @@ class Driver:
 
 @asynccontextmanager
 async def running(driver: Driver) -> AsyncIterator[None]:
-    """Run a driver beside the block, which has to end with `driver.stop()`.
+    """Run a driver beside the block, which has to end with `driver.stop()`; exceptions as `task_group` has them."""
+    async with task_group() as tasks:
+        tasks.start_soon(driver.run)
+        yield
+
+
+@asynccontextmanager
+async def task_group() -> AsyncIterator[TaskGroup]:
+    """Run tasks beside the block.
 
     One exception comes out as itself, not in a group of one; several come out as a group.
     """
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(driver.run)
-            yield
+            yield tasks
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from group.exceptions[0].__cause__

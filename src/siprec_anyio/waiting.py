@@ -1,6 +1,6 @@
 """Waiting for events in a task."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Generic
 
 import anyio
@@ -25,6 +25,18 @@ class Bell:
         while not ready():
             self._rung = rung = self._rung or anyio.Event()
             await rung.wait()
+
+
+async def each_frame(frames: bytes | Iterable[bytes] | AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Give audio piece by piece, whether all of it is there or it comes."""
+    if isinstance(frames, bytes):
+        yield frames
+    elif isinstance(frames, AsyncIterable):
+        async for frame in frames:
+            yield frame
+    else:
+        for frame in frames:
+            yield frame
 
 
 class EventStream(AsyncIterator[EventT], Generic[EventT]):

@@ -3,7 +3,7 @@
 import os
 import ssl
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import assert_never
@@ -28,11 +28,16 @@ from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address, Listening, Transport
 from siprec_sync.assembly import Assembly, DriverSettings, assemble
 from siprec_sync.clocks import read_clocks
-from siprec_sync.events import EventHub, log_call_event
+from siprec_sync.events import EventHub, Reader, log_call_event
 from siprec_sync.facade import Facade
 from siprec_sync.listeners import Bind, local_host_towards, reason_of
 from siprec_sync.resolver import LocationError, Resolver, locate
 from siprec_sync.tls import TlsFiles
+
+_PIECE_SIZE = 16_000
+"""Octets: a second of 8,000 Hz."""
+MOST_AHEAD_SECONDS = 0.2
+"""How much audio `send` lets wait in the queue."""
 
 
 class CallRefusedError(SiprecError):
@@ -165,6 +170,8 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
     """A call as the application sees it, but for the waiting."""
 
     _progress: CallProgress
+    call: CallSpec | None
+    """What was asked for, with our real address; None for a call that we wait for."""
 
     @property
     def progress(self) -> CallProgress:
@@ -175,6 +182,25 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
     def last_change(self) -> ChangeOutcome | None:
         """How the server took the latest change; None before the first was concluded."""
         return self._progress.last_change
+
+    def label_of(self, stream: str) -> str:
+        """Give the label of a stream named by its label, or by the name or address of who speaks on it.
+
+        What names none is given as it is.
+        """
+        streams = () if self.call is None else self.call.streams
+        if any(each.label == stream for each in streams):
+            return stream
+        return next((each.label for each in streams if stream in (each.name, each.aor)), stream)
+
+    def queue_audio(self, label: str, pcm: bytes) -> float:
+        """Queue audio as `send_audio` does, and give how much waits for its time, in seconds."""
+
+        def queue(core: RecordingClient, now: float) -> float:
+            core.send_audio(label, pcm, now=now)
+            return core.queued_seconds(label)
+
+        return self.request(queue)
 
     def send_audio(self, label: str, pcm: bytes) -> None:
         """Queue 16-bit little-endian PCM at the stream's `sample_rate`; it leaves in real time.
@@ -201,23 +227,45 @@ class CallFacade(Facade[RecordingClient, CallEvent]):
 
     def close(self) -> None:
         """End the call and stop at once: BYE or CANCEL is sent, and no answer to it is waited for. Harmless twice."""
-        with suppress(SiprecError):  # it does not run any more
-            self.request(lambda core, now: core.stop(now=now))
+        if self._is_running:
+            with suppress(SiprecError):  # it does not run any more
+                self.request(lambda core, now: core.stop(now=now))
         self._stop_driver()
+
+    @property
+    @abstractmethod
+    def _is_running(self) -> bool:
+        """True while the driver runs."""
 
     @abstractmethod
     def _stop_driver(self) -> None:
         """Stop the driver."""
 
-    def _begin_hold(self, label: str, *, paused: bool) -> int | None:
+    def follow(self, reader: Reader[CallEvent]) -> None:
+        """Have `reader` told of the events from now on, in the driver's thread or task."""
+        self._assembly.hub.add(reader)
+
+    def begin_hold(self, label: str, *, paused: bool) -> int | None:
+        """Begin to hold a stream, or to go on with it; gives the number of the change, None when nothing changes.
+
+        `progress.conclude` gives the outcome once `progress.concluded`. Raises as `pause` does at its start.
+        """
+
         def hold(core: RecordingClient, now: float) -> int | None:
             change = core.pause(label, now=now) if paused else core.resume(label, now=now)
             return self._progress.expect(change)
 
         return self.request(hold)
 
-    def _begin_update(self, document: MetadataDocument | bytes) -> int | None:
+    def begin_update(self, document: MetadataDocument | bytes) -> int | None:
+        """Begin to send metadata; as `begin_hold`."""
         return self.request(lambda core, now: self._progress.expect(core.update_metadata(document, now=now)))
+
+
+def pieces(pcm: bytes) -> Iterator[bytes]:
+    """Cut audio into pieces of a second at most, so that nobody waits long for its encoding."""
+    for start in range(0, len(pcm), _PIECE_SIZE):
+        yield pcm[start : start + _PIECE_SIZE]
 
 
 def local_hosts(call: CallSpec, *, resolver: Resolver, limits: Limits) -> tuple[str, ...]:

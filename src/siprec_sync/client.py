@@ -1,7 +1,7 @@
 """A recording call for programs with threads: `with connect(call) as recording`."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -12,15 +12,15 @@ from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, Li
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_core.waiting_client import WaitingClient
 from siprec_sync.assembly import Assembly, DriverSettings
-from siprec_sync.calls import CallFacade, CallProgress, local_hosts, prepare_call
+from siprec_sync.calls import MOST_AHEAD_SECONDS, CallFacade, CallProgress, local_hosts, pieces, prepare_call
 from siprec_sync.driver import Driver
-from siprec_sync.events import EventHub
+from siprec_sync.events import EventHub, EventQueue
 from siprec_sync.facade import ResultT
 from siprec_sync.listening import prepare_listening
 from siprec_sync.resolver import Resolver
 from siprec_sync.srtp import with_client_ciphers
 from siprec_sync.tls import TlsFiles
-from siprec_sync.waiting import Bell
+from siprec_sync.waiting import Bell, EventStream
 
 _CLOSING_SECONDS = 40.0
 """A BYE without answer is given up after 32 s (timer F, RFC 3261 section 17.1.2.2)."""
@@ -34,7 +34,6 @@ class Call(CallFacade):
     ) -> None:
         super().__init__(core, assembly)
         self.call = call
-        """What was asked for, with our real address; None for a call that we wait for."""
         self._bell = Bell()
         self._progress = CallProgress(self._bell.ring)
         hub.add(self._progress)
@@ -77,6 +76,27 @@ class Call(CallFacade):
         self._check()
         return self._progress.answer()
 
+    def send(self, stream: str, frames: bytes | Iterable[bytes]) -> None:
+        """Send 16-bit little-endian PCM at the stream's `sample_rate`, and wait until hardly any of it is left to send.
+
+        `stream` is a label, or the name or address of who speaks. Waits for the answer first. Raises CallRefusedError
+        when the call is not taken, LocalProtocolError for a stream that the server does not take and when the call ends
+        before all is sent.
+        """
+        self.wait_answered()
+        label = self.label_of(stream)
+        for frame in (frames,) if isinstance(frames, bytes) else frames:
+            for piece in pieces(frame):
+                ahead = self.queue_audio(label, piece)
+                if ahead > MOST_AHEAD_SECONDS:
+                    self._bell.wait_until(lambda: self._progress.over, ahead - MOST_AHEAD_SECONDS)
+
+    def events(self) -> EventStream[CallEvent]:
+        """Follow the events of the call from now on."""
+        stream = EventStream[CallEvent](EventQueue)
+        self.follow(stream.queue)
+        return stream
+
     def wait_sent(self) -> None:
         """Wait until the audio of every stream was finished and sent, or the call is over."""
         self._bell.wait_until(lambda: self._progress.sent)
@@ -100,18 +120,18 @@ class Call(CallFacade):
         take the change, LocalProtocolError for a stream that it does not take or when too many changes wait,
         TimeoutError when `timeout` seconds pass before an answer; the change goes on.
         """
-        return self._conclude(self._begin_hold(label, paused=True), timeout)
+        return self._conclude(self.begin_hold(label, paused=True), timeout)
 
     def resume(self, label: str, timeout: float | None = None) -> ChangeOutcome | None:
         """Go on with a stream that was held and wait for the answer; as `pause`."""
-        return self._conclude(self._begin_hold(label, paused=False), timeout)
+        return self._conclude(self.begin_hold(label, paused=False), timeout)
 
     def update_metadata(self, document: MetadataDocument | bytes, timeout: float | None = None) -> ChangeOutcome | None:
         """Send metadata (RFC 7866 section 9.1) and wait for the answer.
 
         Raises as `pause` does, and LocalProtocolError for a document that cannot be written.
         """
-        return self._conclude(self._begin_update(document), timeout)
+        return self._conclude(self.begin_update(document), timeout)
 
     def _conclude(self, change: int | None, timeout: float | None) -> ChangeOutcome | None:
         try:
@@ -121,6 +141,10 @@ class Call(CallFacade):
             return self._progress.conclude(change)
         finally:
             self._progress.forget(change)
+
+    @property
+    def _is_running(self) -> bool:
+        return self._driver.running
 
     def _stop_driver(self) -> None:
         self._driver.stop()

@@ -127,6 +127,11 @@ class ClientAudio:
         """Give the PCM rate of a stream in hertz."""
         return self._stream(label).sender.sample_rate
 
+    def queued_seconds(self, label: str) -> float:
+        """Give how much audio waits for its time, in seconds; raises LocalProtocolError for a stream not taken."""
+        stream = self._stream(label)
+        return 0.0 if stream.held else stream.sender.queued_seconds
+
     def next_timeout(self) -> float | None:
         """Give the instant of the next packet or report."""
         audio = (each.sender.next_timeout() for each in self._streams.values() if not each.held)
@@ -251,6 +256,10 @@ class AudioDoors(ABC):
     def sample_rate(self, label: str) -> int:
         """Give the PCM rate of a stream in hertz; raises LocalProtocolError for one that the server does not take."""
         return self._audio.sample_rate(label)
+
+    def queued_seconds(self, label: str) -> float:
+        """Give how much audio of a stream waits for its time, in seconds; raises as `sample_rate` does."""
+        return self._audio.queued_seconds(label)
 
     @abstractmethod
     def _drain_audio(self) -> None:
