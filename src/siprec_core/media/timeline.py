@@ -35,6 +35,8 @@ _MAX_MISORDER = 100
 """How far behind a sequence number is surely an old packet's (MAX_MISORDER, RFC 3550 appendix A.1)."""
 _HOLD_TOLERANCE_SECONDS = 0.1
 """Disagreement between timestamps and arrival over a hold that jitter still explains."""
+_HOLD_BEGINS_SECONDS = 1.0
+"""How long a client may go on sending after its hold was answered."""
 
 
 def ticks_of(seconds: float) -> int:
@@ -96,7 +98,7 @@ class _Source:
         self.anchor = 0
         """Position at which it was last put in relation to the arrival clock."""
         self.held = False
-        """The line was held since the newest packet."""
+        """The line was held, and nothing came behind the hold yet."""
 
 
 class Timeline:
@@ -105,6 +107,7 @@ class Timeline:
     __slots__ = (
         "_ahead",
         "_clock",
+        "_held_ns",
         "_jump",
         "_lag",
         "_reorder",
@@ -125,6 +128,7 @@ class Timeline:
         self._reorder = ticks_of(limits.reorder_seconds)
         self._lag = ticks_of(LAG_SECONDS)
         self._ahead = ticks_of(AHEAD_SECONDS)
+        self._held_ns: int | None = None
         self.jumps = 0
         """Times a source was anchored again because its timestamp jumped."""
         self.first_jump: int | None = None
@@ -136,8 +140,13 @@ class Timeline:
         self.ahead = 0
         """Packets too far ahead of their arrival to be placed."""
 
-    def hold(self) -> None:
-        """Note that the line was held: what comes next may continue with timestamps that stood still."""
+    def hold(self, at_ns: int) -> None:
+        """Note that the line was held at an instant, nanoseconds since 1970.
+
+        What comes behind it may continue with timestamps that stood still. Packets that are told of later may well have
+        come before: journals have messages at once and media by the tick.
+        """
+        self._held_ns = at_ns
         for source in self._sources.values():
             source.held = True
 
@@ -172,8 +181,9 @@ class Timeline:
         source.clock_rate = clock_rate
         source.timestamp = (timestamp + duration * clock_rate // TICKS_PER_SECOND) & 0xFFFF_FFFF
         source.tick = end = tick + duration
+        if source.held:
+            source.held = self._stays_held(source, arrival)
         source.arrival = arrival
-        source.held = False
         if end > source.end:
             source.end = end
         return tick
@@ -220,7 +230,11 @@ class Timeline:
             return _anchored(source, arrival)
         advance = _signed(timestamp - source.timestamp) * TICKS_PER_SECOND // clock_rate
         elapsed = arrival - source.arrival
-        if source.held and abs(advance - elapsed) > ticks_of(_HOLD_TOLERANCE_SECONDS):
+        if (
+            source.held
+            and abs(advance - elapsed) > ticks_of(_HOLD_TOLERANCE_SECONDS)
+            and arrival >= self._clock.tick_at(self._held_ns or 0)
+        ):
             return _anchored(source, arrival)
         if advance > self._jump or advance - elapsed > self._reorder or advance < -self._reorder:
             return self._anchor(source, arrival)
@@ -229,6 +243,14 @@ class Timeline:
             self.stalls += 1
             return _anchored(source, arrival)
         return tick
+
+    def _stays_held(self, source: _Source, arrival: int) -> bool:
+        """Tell whether a packet that was placed came before the hold, or was still on its way."""
+        since = arrival - self._clock.tick_at(self._held_ns or 0)
+        if since < 0:
+            return True
+        pause = arrival - source.arrival
+        return since < ticks_of(_HOLD_BEGINS_SECONDS) and pause <= ticks_of(_HOLD_TOLERANCE_SECONDS)
 
     def _anchor(self, source: _Source, arrival: int) -> int:
         self.jumps += 1
@@ -242,6 +264,7 @@ class Timeline:
         if len(self._sources) >= self._source_limit:
             del self._sources[next(iter(self._sources))]
         source = self._sources[ssrc] = _Source(clock_rate)
+        source.held = self._held_ns is not None
         return source
 
 

@@ -54,7 +54,7 @@ _OTHER_RANK = 5
 class LineAccount:
     """One media line that was accepted at some time."""
 
-    __slots__ = ("active", "formats", "holds", "index", "local_port", "plan", "presses", "receiver", "rejected")
+    __slots__ = ("active", "formats", "held_ns", "index", "local_port", "plan", "presses", "receiver", "rejected")
 
     def __init__(self, plan: LinePlan, receiver: MediaReceiver) -> None:
         self.index = plan.index
@@ -65,8 +65,8 @@ class LineAccount:
         self.local_port = 0
         self.active = True
         """False once a later offer removed the line."""
-        self.holds = 0
-        """Times the line was put on hold."""
+        self.held_ns: int | None = None
+        """When the line was last put on hold, nanoseconds since 1970."""
         self.rejected: int | None = None
         """Packets rejected, as a journal tells; None: as counted by `receiver`."""
         self.formats: dict[int, AcceptedFormat] = {}
@@ -379,7 +379,7 @@ class RecordingAccount:
         line.plan, line.active = plan, True
         line.receiver.update(_spec(plan), now=now)
         if plan.direction == "inactive" and was != "inactive":
-            line.holds += 1
+            line.held_ns = self._time_base.unix_ns_at(now)
             kind = "stream-held"
         else:
             kind = "stream-changed" if was == plan.direction else "stream-resumed"

@@ -39,7 +39,7 @@ class CaptureGate:
     def follow(self, lines: Iterable[LineAccount], *, now: float) -> None:
         """Take what an offer and its answer made of the lines."""
         for line in lines:
-            held = line.active and line.holds > 0 and line.plan.direction == "inactive"
+            held = line.active and line.held_ns is not None and line.plan.direction == "inactive"
             (self._held.add if held else self._held.discard)(line.index)
             self._lines.add(line.index)
             self._set(line.index, now)

@@ -103,7 +103,7 @@ class LinePlacer:
         "_deviations",
         "_end",
         "_formats",
-        "_holds",
+        "_held_ns",
         "_known",
         "_payloads",
         "_reports",
@@ -122,7 +122,7 @@ class LinePlacer:
         self.timeline = Timeline(clock, limits=limits)
         self._formats: dict[int, MediaFormat] = {}
         self._codecs: dict[int, _Codec | None] = {}
-        self._holds = 0
+        self._held_ns: int | None = None
         self._undecodable: dict[str, str | None] = {}
         self._unreadable: dict[str, int] = {}
         self._deviations: dict[str, str] = {}
@@ -153,15 +153,15 @@ class LinePlacer:
         self._note_payloads()
         return self._deviations
 
-    def agree(self, formats: Mapping[int, MediaFormat], holds: int) -> None:
-        """Take over what signalling says: formats by payload type, and how often the line was put on hold so far."""
+    def agree(self, formats: Mapping[int, MediaFormat], held_ns: int | None) -> None:
+        """Take over what signalling says: formats by payload type, and when the line was last put on hold."""
         if formats != self._formats:
             self._formats = dict(formats)
             self._note_payloads()
             self._codecs.clear()
-        if holds != self._holds:
-            self._holds = holds
-            self.timeline.hold()
+        if held_ns is not None and held_ns != self._held_ns:
+            self._held_ns = held_ns
+            self.timeline.hold(held_ns)
 
     def place(self, media: LineMedia) -> list[Run]:
         """Take packets; give the runs that ended."""

@@ -120,7 +120,7 @@ class _Reading:
         account = self.replay.account
         if account is not None:
             known = account.lines[line]
-            placer.agree(known.formats, known.holds)
+            placer.agree(known.formats, known.held_ns)
         return placer
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,7 +170,7 @@ def test_an_anchor_never_lies_over_own_audio() -> None:
 def test_a_hold_with_a_clock_that_stood_still_is_silence() -> None:
     timeline, clock = new()
     assert place(timeline, clock, frames(2)) == [0, 160]
-    timeline.hold()
+    timeline.hold(40_000_000)
     assert place(timeline, clock, frames(2, first=2, timestamp=320, seconds=3.0)) == [24_000, 24_160]
     assert (timeline.jumps, timeline.stalls) == (0, 0)
 
@@ -177,8 +178,30 @@ def test_a_hold_with_a_clock_that_stood_still_is_silence() -> None:
 def test_a_hold_with_a_clock_that_ran_on_trusts_the_timestamps() -> None:
     timeline, clock = new()
     place(timeline, clock, frames(2))
-    timeline.hold()
+    timeline.hold(40_000_000)
     assert place(timeline, clock, frames(1, first=2, timestamp=24_000, seconds=3.03)) == [24_000]
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_a_hold_that_is_told_of_before_packets_that_came_earlier(known: int) -> None:
+    """A journal has messages at once, media by the tick; and a client goes on until it hears the answer."""
+    timeline, clock = new()
+    before = frames(10)
+    assert place(timeline, clock, before[:known]) == [n * FRAME for n in range(known)]
+    timeline.hold(120_000_000)
+    assert place(timeline, clock, before[known:]) == [n * FRAME for n in range(known, 10)]
+    after = frames(2, first=10, timestamp=1_600, seconds=1.2)
+    assert place(timeline, clock, after) == [9_600, 9_760]
+    assert (timeline.jumps, timeline.stalls) == (0, 0)
+
+
+def test_a_client_that_takes_no_notice_of_its_hold_is_not_anchored_by_later_jitter() -> None:
+    timeline, clock = new()
+    place(timeline, clock, frames(2))
+    timeline.hold(40_000_000)
+    place(timeline, clock, frames(60, first=2, timestamp=320, seconds=0.04))
+    late = frames(1, first=62, timestamp=62 * FRAME, seconds=1.7)
+    assert place(timeline, clock, late) == [62 * FRAME]
 
 
 def test_a_stalled_network_moves_nothing() -> None:
@@ -267,5 +290,5 @@ def test_timestamps_of_reports_are_located_beside_those_of_packets() -> None:
     for samples in (8_000 * 60, -8_000 * 60, 1 << 31):
         timestamp = (0xFFFF_FF00 + samples) & 0xFFFF_FFFF
         assert timeline.locate(1, timestamp, arrival=arrival) is None
-    timeline.hold()
+    timeline.hold(2_000_000_000)
     assert not timeline.is_placed(1)

@@ -5,7 +5,7 @@ import pytest
 from siprec_core.findings import finding
 from siprec_core.limits import Limits
 from siprec_core.types import Component, DatagramBatch
-from tests.core.recording.calls import LINES, METADATA, START, Line, Recorded, stream, tone
+from tests.core.recording.calls import LINES, METADATA, START, UNIX_NS, Line, Recorded, stream, tone
 
 
 def events(call: Recorded) -> list[object]:
@@ -40,7 +40,7 @@ def test_lines_are_held_changed_resumed_and_removed() -> None:
     assert stream_events == ["stream-held", "stream-resumed", "stream-changed", "stream-changed", "stream-removed"]
     first, second = call.account.report("active").streams
     assert (first.direction, second.direction) == ("recvonly", "inactive")
-    assert call.account.lines[0].holds == 1
+    assert call.account.lines[0].held_ns == UNIX_NS + 1_000_000_000
     assert not call.account.lines[1].active
 
 

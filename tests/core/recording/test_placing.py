@@ -24,7 +24,7 @@ FRAME = TICKS_PER_SECOND // 50
 
 def placer() -> LinePlacer:
     made = LinePlacer(SessionClock(limits=Limits()), limits=Limits())
-    made.agree(FORMATS, 0)
+    made.agree(FORMATS, None)
     return made
 
 
@@ -92,7 +92,7 @@ def test_events_and_unknown_types_are_no_audio() -> None:
 
 def test_undecodable_codecs_are_named_once() -> None:
     made = placer()
-    made.agree({0: MediaFormat(0, "G729", 8_000), 5: MediaFormat(5, "XXXX", 8_000)}, 0)
+    made.agree({0: MediaFormat(0, "G729", 8_000), 5: MediaFormat(5, "XXXX", 8_000)}, None)
     assert made.place(media(stream(tone(800)))) == []
     assert made.place(LineMedia(0, [(RtpPacket(5, 9, 0, 1, bytes(10)).to_bytes(), 0)])) == []
     assert made.undecodable == {"G729/8000": "codecs", "XXXX/8000": None}
@@ -127,7 +127,7 @@ class _Counting:
 
 def test_each_source_has_a_decoder_of_its_own_where_that_matters() -> None:
     made = LinePlacer(SessionClock(limits=Limits()), limits=Limits(), known=Codecs(_Counting()))
-    made.agree({96: MediaFormat(96, "count", 8_000)}, 0)
+    made.agree({96: MediaFormat(96, "count", 8_000)}, None)
     packets = [RtpPacket(96, n, 2 * n, ssrc, b"x") for n in range(3) for ssrc in (1, 2)]
     runs = made.place(LineMedia(0, [(packet.to_bytes(), 0) for packet in packets])) + made.finish()
     pcm = {ssrc: b"".join(decode_run(run.decoder, run.payloads) for run in runs if run.ssrc == ssrc) for ssrc in (1, 2)}
@@ -136,7 +136,7 @@ def test_each_source_has_a_decoder_of_its_own_where_that_matters() -> None:
 
 def test_payloads_that_are_none_and_that_differ_are_told() -> None:
     made = LinePlacer(SessionClock(limits=Limits()), limits=Limits(), known=Codecs(_Counting()))
-    made.agree({96: MediaFormat(96, "count", 8_000)}, 0)
+    made.agree({96: MediaFormat(96, "count", 8_000)}, None)
 
     def place(*payloads: bytes) -> None:
         packets = [RtpPacket(96, n, 2 * n, 1, payload) for n, payload in enumerate(payloads)]
@@ -145,7 +145,7 @@ def test_payloads_that_are_none_and_that_differ_are_told() -> None:
     place(b"x", b"z", b"z", b"")
     assert (made.unreadable, made.deviations) == ({"count/8000": 2}, {})
     place(b"z", b"y")
-    made.agree({96: MediaFormat(96, "Count", 8_000)}, 0)
+    made.agree({96: MediaFormat(96, "Count", 8_000)}, None)
     place(b"z")
     assert made.unreadable == {"count/8000": 3, "Count/8000": 1}
     assert made.deviations == {"count/8000": "told otherwise"}
@@ -154,7 +154,7 @@ def test_payloads_that_are_none_and_that_differ_are_told() -> None:
 @pytest.mark.requirement("3389-4-a")
 def test_comfort_noise_is_a_gap_of_its_length() -> None:
     made = placer()
-    made.agree({**FORMATS, 13: MediaFormat(13, "CN", 8_000)}, 0)
+    made.agree({**FORMATS, 13: MediaFormat(13, "CN", 8_000)}, None)
     talk = stream(tone(1_600))
     noise = [Sent(RtpPacket(13, 104 + n, 1_640, 0x11, b"\x40").to_bytes(), 0.08 + n / 50) for n in range(3)]
     late = stream(tone(800), sequence_number=107, timestamp=1_000 + 16_000, seconds=2.0)
@@ -174,7 +174,7 @@ def test_new_formats_take_the_place_of_old_ones() -> None:
     made = placer()
     line = Line("1", 40_000, "PCMA/8000", 0)
     made.place(media(stream(tone(160))))
-    made.agree({0: MediaFormat(0, "PCMA", 8_000)}, 0)
+    made.agree({0: MediaFormat(0, "PCMA", 8_000)}, None)
     (before,) = made.place(media(stream(tone(160), line=line, sequence_number=101, timestamp=1_160, seconds=0.02)))
     (after,) = made.finish()
     assert before.decoder is not after.decoder
