@@ -13,7 +13,8 @@ from siprec_core.rtp.reports import SenderReport
 from siprec_core.rtp.sdes import SourceDescription
 from siprec_core.types import Address, Component
 from tests.core.recording.calls import CLIENT, LINES, Line, Recorded, Sent, rendered
-from tests.core.recording.test_impairments import RATE, Frame, onsets, pcm_of, speak, wanted
+from tests.core.recording.speech import RATE, Frame, onsets, speak, wanted
+from tests.core.recording.test_impairments import pcm_of
 
 TIMESTAMP = 0xFFFF_FF00
 CLIENT_NS = 1_700_000_000_000_000_000
