@@ -96,14 +96,26 @@ def write_request_snapshot(reason: str | None = None, *, language: str | None = 
 def write_tree(root: Element, *, ascii_only: bool = False) -> bytes:
     """Write a document of any form from its root element, each child on a line of its own.
 
-    With `ascii_only` other characters are written as references, so that any charset parameter is true of the octets.
-    Raises LocalProtocolError for a text or name that no XML document can hold.
+    With `ascii_only` any charset parameter is true of the octets: other characters are written as references, or,
+    when a name has some, in UTF-8 behind a byte order mark. Raises LocalProtocolError for a text or name that no XML
+    document can hold.
     """
     start, name, default = _start_tag(root, None)
     lines = [f"{_DECLARATION}<{start}>{_escape(root.text)}"]
     lines += [f"  {_element(child, default)}{_escape(child.tail)}" for child in root.children]
     text = "\n".join((*lines, f"</{name}>\n"))
-    return text.encode("ascii", "xmlcharrefreplace") if ascii_only else text.encode("utf-8")
+    if not ascii_only:
+        return text.encode("utf-8")
+    if _has_ascii_names(root):
+        return text.encode("ascii", "xmlcharrefreplace")
+    # A name cannot hold a reference; a byte order mark outranks the charset parameter (RFC 7303 3).
+    return text.encode("utf-8-sig")
+
+
+def _has_ascii_names(element: Element) -> bool:
+    if not element.name.isascii() or not all(attribute.name.isascii() for attribute in element.attributes):
+        return False
+    return all(map(_has_ascii_names, element.children))
 
 
 # The objects; the order of the children is that of the schema's sequences.

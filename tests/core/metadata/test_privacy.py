@@ -159,6 +159,21 @@ def test_any_charset_parameter_is_true_of_the_octets(charset: str) -> None:
     assert parsed.document.participants == read(load("complete")).participants
 
 
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-8", "utf-16", "windows-1252", "", None])
+@pytest.mark.parametrize("extension", ["<é xmlns='urn:x'>à</é>", "<x xmlns='urn:x' é='1'><y>ö</y></x>"])
+def test_names_of_other_letters_stay_in_any_charset(charset: str | None, extension: str) -> None:
+    text = document(extension)
+    data = text.encode(charset if charset in ("iso-8859-1", "utf-16") else "utf-8")
+    policy = MetadataFilter(rules={})
+    out = policy.apply(data, limits=LIMITS, charset=charset)
+    kept, whole = read_metadata(out, limits=LIMITS, charset=charset), read_metadata(text.encode(), limits=LIMITS)
+    assert isinstance(kept.document, MetadataDocument)
+    assert isinstance(whole.document, MetadataDocument)
+    assert kept.document.sessions == whole.document.sessions
+    assert kept.document.extensions == whole.document.extensions
+    assert policy.apply(out, limits=LIMITS, charset=charset) == out
+
+
 def test_deep_subtrees_are_cut_at_the_bound() -> None:
     text = document("<x xmlns='urn:x'>" + "<y>" * 3_000 + "secret" + "</y>" * 3_000 + "</x>")
     assert b"secret" not in filtered(text)
