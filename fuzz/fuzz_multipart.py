@@ -1,23 +1,30 @@
-"""Any body is read or refused; its parts lie within it in order, and parts that are written again are read alike."""
+"""Any body is read or refused, the same however it is cut up; its parts lie in order, and written again are read alike.
+
+The first line of an input is the Content-Type, the rest the body.
+"""
 
 import sys
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
+from siprec_core.sip.body import ParsedBody
+from siprec_core.sip.body_reader import BodyReader
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Request
 from siprec_core.sip.multipart import parse_body, write_multipart
 
-LIMITS = Limits()
+LIMITS = Limits(multipart_parts=12, part_header_size=200)
 BOUNDARY = "0123456789-no-part-holds-this-0123456789"
 
 
 def check(data: bytes) -> None:
-    """The first line of `data` is the Content-Type, the rest the body."""
     first, _, body = data.partition(b"\n")
     content_type = first.decode("utf-8", "surrogateescape").translate({0: " ", 13: " "})
     message = Request("INVITE", "sip:a", Headers([("Content-Type", content_type)]), body)
     parsed = parse_body(message, limits=LIMITS)
+    for size in (1, 7):
+        if describe(read_in_pieces(message, size)) != describe(parsed):
+            raise AssertionError("cut up, the body is read in another way")
     if (parsed.root is None) != (parsed.error is not None or not body):
         raise AssertionError("neither a body nor an error")
     leaves = list(parsed.leaves())
@@ -41,6 +48,24 @@ def check(data: bytes) -> None:
         part.content for part in parsed.root.parts
     ]:
         raise AssertionError("written parts are read in another way")
+
+
+def read_in_pieces(message: Request, size: int) -> ParsedBody:
+    if not message.body:
+        return ParsedBody(None)
+    try:
+        content_type = message.content_type
+    except RemoteProtocolError as error:
+        return ParsedBody(None, (), error)
+    reader, buffer = BodyReader(message.headers, content_type, len(message.body), limits=LIMITS), bytearray()
+    for start in range(0, len(message.body), size):
+        buffer += message.body[start : start + size]
+        reader.receive(buffer)
+    return reader.finish(message.body)
+
+
+def describe(parsed: ParsedBody) -> object:
+    return parsed.root, parsed.findings, parsed.error and (parsed.error.message, parsed.error.field)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from siprec_core.metadata.model import MetadataDocument, RequestSnapshot
 from siprec_core.metadata.vendors import vendor_data
 from siprec_core.recording.policy import SiprecMarks, marks_of
 from siprec_core.sdp.model import MediaDescription, SessionDescription
+from siprec_core.sip.body import BodyPart, ParsedBody
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Request, Response
-from siprec_core.sip.multipart import BodyPart, ParsedBody
 from siprec_core.types import Address
 
 Json = dict[str, object]

@@ -16,10 +16,11 @@ from siprec_core.recording.policy import METADATA_TYPES
 from siprec_core.recording.signalling import SDP_TYPE, looks_like_sip
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
+from siprec_core.sip.body import BodyPart, ParsedBody
 from siprec_core.sip.header_names import canonical_name
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Malformed, Request, Response
-from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body
+from siprec_core.sip.multipart import parse_body
 from siprec_core.sip.parser import find_header_end, parse_head
 
 LIMITS: Final = Limits()

@@ -82,11 +82,13 @@ from siprec_core.server import RecordingServer, ServerOutput
 from siprec_core.sip.advertised import Advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
+from siprec_core.sip.body import BodyPart, ParsedBody
+from siprec_core.sip.body_reader import ArrivingPart, BodyReader
 from siprec_core.sip.digest import Secret
 from siprec_core.sip.framing import KeepAlive, MessageFramer
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Malformed, Request, Response
-from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body, write_multipart
+from siprec_core.sip.multipart import parse_body, write_multipart
 from siprec_core.sip.names import AddressRecord, DnsAnswer, LookupFailure, NaptrRecord, QueryId, RecordType, SrvRecord
 from siprec_core.sip.parser import parse_datagram
 from siprec_core.sip.transport import Hop
@@ -106,6 +108,7 @@ from siprec_core.types import (
 from siprec_core.waiting_client import WaitingClient
 
 __all__ = [
+    "ArrivingPart",
     "PolicyRequest",
     "Decision",
     "StreamInfo",
@@ -212,6 +215,7 @@ __all__ = [
     "SiprecError",
     # SIP
     "BodyPart",
+    "BodyReader",
     "Headers",
     "KeepAlive",
     "Malformed",

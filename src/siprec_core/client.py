@@ -42,6 +42,7 @@ from siprec_core.recording.signalling import read_description
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.offer import OfferedStream, build_offer
 from siprec_core.sdp.parser import parse_sdp
+from siprec_core.sip.body import BodyPart
 from siprec_core.sip.doors import WireDoors
 from siprec_core.sip.endpoint import SipEndpoint
 from siprec_core.sip.endpoint_events import (
@@ -65,7 +66,7 @@ from siprec_core.sip.headers import Headers
 from siprec_core.sip.identity import EndpointConfig
 from siprec_core.sip.invite import UsageId
 from siprec_core.sip.message import Request, Response
-from siprec_core.sip.multipart import BodyPart, write_multipart
+from siprec_core.sip.multipart import write_multipart
 from siprec_core.sip.session_timer import TimerPolicy
 from siprec_core.sip.uas import Refusal, warning
 from siprec_core.sip.uri import SipUri

@@ -12,8 +12,9 @@ from siprec_core.limits import Limits
 from siprec_core.metadata.model import DataMode, MetadataDocument, Participant, Session
 from siprec_core.recording.call import ClientConfig
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sip.body import BodyPart
 from siprec_core.sip.message import Request, Response
-from siprec_core.sip.multipart import BodyPart, parse_body
+from siprec_core.sip.multipart import parse_body
 from siprec_core.sip.parser import parse_datagram
 from siprec_core.types import Transport
 from tests.core.harness import Node, Pair, Wire

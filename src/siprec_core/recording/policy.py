@@ -14,8 +14,8 @@ from siprec_core.sip import uas
 from siprec_core.sip.advertised import Advertised, advertised
 from siprec_core.sip.authentication import DigestRule
 from siprec_core.sip.authorisation import DigestUser
+from siprec_core.sip.body import ParsedBody
 from siprec_core.sip.message import Request, Response
-from siprec_core.sip.multipart import ParsedBody
 from siprec_core.sip.session_timer import LEAST_MIN_SE
 from siprec_core.sip.uas import Refusal
 from siprec_core.types import Flow

@@ -9,8 +9,9 @@ from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.limits import Limits
 from siprec_core.metadata.privacy import FilterAction, MetadataFilter
 from siprec_core.recording.policy import METADATA_TYPES
+from siprec_core.sip.body import BodyPart
 from siprec_core.sip.message import Malformed
-from siprec_core.sip.multipart import BodyPart, parse_body, write_multipart
+from siprec_core.sip.multipart import parse_body, write_multipart
 from siprec_core.sip.parser import find_header_end, parse_head
 
 _LENGTH: Final = re.compile(rb"^((?:Content-Length|l)[ \t]*:)\s*\d+", re.IGNORECASE | re.MULTILINE)

@@ -13,8 +13,9 @@ from siprec_core.recording.policy import METADATA_TYPES, SiprecMarks, mark_findi
 from siprec_core.recording.redaction import filtered_part
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
+from siprec_core.sip.body import BodyPart, ParsedBody
 from siprec_core.sip.message import Request, Response
-from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body
+from siprec_core.sip.multipart import parse_body
 from siprec_core.sip.uas import ACCEPTED_TYPES, Refusal
 
 _SEALED_TYPES = frozenset(("application/pkcs7-mime", "application/x-pkcs7-mime"))

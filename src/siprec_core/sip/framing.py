@@ -1,15 +1,21 @@
 """Messages out of a stream (RFC 3261 section 18.3).
 
 The search for the empty line goes on where it ended, and a body is gathered apart from the buffer, so that the cost is
-linear in what was received, however it was cut up. Any cutting gives the same outcome.
+linear in what was received, however it was cut up. A multipart body is read while it comes. Any cutting gives the same
+outcome.
 """
 
 from enum import Enum
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.limits import Limits
+from siprec_core.sip.body import BodyReading
+from siprec_core.sip.body_reader import ArrivingPart, BodyReader
 from siprec_core.sip.message import Malformed, Request, Response
 from siprec_core.sip.parser import Head, find_header_end, parse_head
+
+_REFUSED_EARLY = frozenset(("INVITE", "UPDATE"))
+"""Requests that a body over a limit refuses before it is all there; what ends or confirms a call is never refused."""
 
 
 class KeepAlive(Enum):
@@ -35,6 +41,7 @@ class MessageFramer:
         "_ended",
         "_head",
         "_limits",
+        "_reader",
         "_searched",
         "_strict",
         "raw_head",
@@ -49,6 +56,7 @@ class MessageFramer:
         self._head: Request | Response | None = None
         self._body = bytearray()
         self._body_missing = 0
+        self._reader: BodyReader | None = None
         self._discard = 0
         self._discarded = 0
         self._ended = False
@@ -74,6 +82,11 @@ class MessageFramer:
     def arrived_size(self) -> int:
         """Octets of the message that is arriving: those held, and those of a refused body that were read past."""
         return self.buffered_size + self._discarded
+
+    @property
+    def arriving_parts(self) -> list[ArrivingPart]:
+        """The parts, as far as known, of a multipart body that is arriving; empty when none is."""
+        return [] if self._reader is None else self._reader.parts.copy()
 
     def receive(self, data: bytes | memoryview) -> None:
         """Take what came, any number of octets."""
@@ -176,10 +189,11 @@ class MessageFramer:
             return message
         self._head = message
         self._body_missing = length
+        self._reader = _reader_for(message, length, self._limits)
         return self._finish_body()
 
-    def _finish_body(self) -> Request | Response | None:
-        message, buffer = self._head, self._buffer
+    def _finish_body(self) -> Request | Response | Malformed | None:
+        message, buffer, reader = self._head, self._buffer, self._reader
         if message is None:
             return None
         taken = min(self._body_missing, len(buffer))
@@ -190,12 +204,29 @@ class MessageFramer:
         self._body_missing -= taken
         del buffer[:taken]
         if self._body_missing:
-            return None
+            if reader is not None:
+                reader.receive(self._body)
+            return self._refuse_body(message)
         if self._body:
             message.body = bytes(self._body)
             self._body = bytearray()
-        self._head = None
-        return message
+        if reader is not None:
+            message.reading = BodyReading(message.body, self._limits, reader.finish(message.body))
+        refused = self._refuse_body(message)
+        self._head = self._reader = None
+        return message if refused is None else refused
+
+    def _refuse_body(self, message: Request | Response) -> Malformed | None:
+        """Refuse a request as soon as its body passes a limit; the rest of the body is read past."""
+        reader = self._reader
+        if reader is None or reader.error is None or not reader.over_limit:
+            return None
+        if not isinstance(message, Request) or message.method not in _REFUSED_EARLY:
+            return None
+        self._head = self._reader = None
+        self._body = bytearray()
+        self._discard, self._body_missing = self._body_missing, 0
+        return Malformed.from_message(reader.error, message)
 
     def _truncated(self) -> Malformed:
         if self._head is not None or not self._buffer:
@@ -205,9 +236,22 @@ class MessageFramer:
 
     def _close(self) -> None:
         self._closed = True
-        self._head = None
+        self._head = self._reader = None
         self._buffer = bytearray()
         self._body = bytearray()
+
+
+def _reader_for(message: Request | Response, size: int, limits: Limits) -> BodyReader | None:
+    """Give what reads the body of a message while it comes, None for one that is not multipart."""
+    if not size:
+        return None
+    try:
+        content_type = message.content_type
+    except RemoteProtocolError:
+        return None
+    if content_type is None or content_type.type != "multipart":
+        return None
+    return BodyReader(message.headers, content_type, size, limits=limits)
 
 
 def _lost(message: str, source: Request | Response | Malformed | None = None, status: int = 400) -> Malformed:

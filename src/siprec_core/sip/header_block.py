@@ -41,7 +41,7 @@ class HeaderBlock:
 
 
 def read_header_block(
-    data: bytes | memoryview, *, limits: Limits, start_line: bool, where: str = "header"
+    data: bytes | bytearray | memoryview, *, limits: Limits, start_line: bool, where: str = "header"
 ) -> HeaderBlock:
     """Read header fields up to the end of `data`, which holds neither the empty line nor what follows it.
 

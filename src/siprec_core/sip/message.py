@@ -10,6 +10,7 @@ from typing import Self, TypeAlias, TypeVar
 
 from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.findings import Finding
+from siprec_core.sip.body import BodyReading
 from siprec_core.sip.fields import ContentDisposition, ContentType, CSeq, NameAddr, Via
 from siprec_core.sip.grammar import is_token, read_number
 from siprec_core.sip.headers import Headers
@@ -22,7 +23,7 @@ ValueT = TypeVar("ValueT")
 class MessageBase:
     """What requests and responses share."""
 
-    __slots__ = ("body", "findings", "headers")
+    __slots__ = ("body", "findings", "headers", "reading")
 
     def __init__(self, headers: Headers, body: bytes, findings: tuple[Finding, ...]) -> None:
         self.headers = headers
@@ -30,6 +31,8 @@ class MessageBase:
         """The octets behind the header; empty without a body."""
         self.findings = findings
         """What the parser tolerated."""
+        self.reading: BodyReading | None = None
+        """What was read of the body while it came along a stream."""
 
     @property
     def vias(self) -> list[Via]:

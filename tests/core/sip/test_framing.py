@@ -5,9 +5,12 @@ from hypothesis import strategies as st
 from siprec_core.limits import Limits
 from siprec_core.sip.framing import KeepAlive, MessageFramer
 from siprec_core.sip.message import Malformed, Request, Response
+from siprec_core.sip.multipart import parse_body
 from tests.core.sip.strategies import cuts
 
-SMALL = Limits(header_block_size=600, body_size=100, drained_size=200)
+SMALL = Limits(header_block_size=600, body_size=100, drained_size=200, multipart_parts=3)
+MIXED = "Content-Type: multipart/mixed;boundary=b\r\n"
+CROWDED = b"--b\r\n\r\n" * 5 + b"--b--"
 
 
 def message(body: bytes = b"", *, length: str | None = None, method: str = "OPTIONS", extra: str = "") -> bytes:
@@ -70,6 +73,11 @@ STREAMS = [
     message()[:40],
     message(length="101")[:-2] + b"\r\nonly half",
     message(extra="Subject: a\r\n b\r\n"),
+    message(extra=MIXED, body=b"--b\r\n\r\nx\r\n--b--") + message(),
+    message(extra=MIXED, body=CROWDED) + message(),
+    message(extra=MIXED, body=CROWDED, method="INVITE") + message(),
+    message(extra=MIXED, body=b"no delimiter", method="INVITE") + message(),
+    message(extra=MIXED, body=CROWDED, method="BYE") + message(),
     b"",
 ]
 
@@ -257,3 +265,63 @@ def test_nothing_raises_and_nothing_piles_up(pieces: list[bytes]) -> None:
     while framer.poll() is not None:
         pass
     assert framer.poll() is None
+
+
+def test_the_parts_of_a_body_that_arrives() -> None:
+    body = b"--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\n\r\nx\r\n--b--"
+    stream = message(extra=MIXED, body=body)
+    framer, known = MessageFramer(SMALL), []
+    for octet in stream[:-1]:
+        framer.receive(bytes([octet]))
+        assert framer.poll() is None
+        known.append([part.content_type.media_type for part in framer.arriving_parts])
+    assert sorted(known) == known
+    assert known[-1] == ["application/sdp", "text/plain"]
+    framer.receive(stream[-1:])
+    event = framer.poll()
+    assert isinstance(event, Request)
+    assert framer.arriving_parts == []
+    assert event.reading is not None
+    assert parse_body(event, limits=SMALL) is event.reading.parsed
+    assert [bytes(part.content) for part in parse_body(event, limits=SMALL).leaves()] == [b"v=0", b"x"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_body_over_a_limit_is_refused_before_it_is_there(method: str) -> None:
+    limits = Limits(multipart_parts=3)
+    stream = message(extra=MIXED, body=CROWDED + b"x" * 1_000_000, method=method)
+    framer = MessageFramer(limits)
+    framer.receive(stream[:-999_990])
+    event = framer.poll()
+    assert isinstance(event, Malformed)
+    assert (event.error.status_hint, event.error.message) == (400, "more than 3 parts")
+    assert (event.request_method, event.fatal) == (method, False)
+    assert framer.buffered_size == 0
+    assert framer.arriving_parts == []
+    # The rest is read past, and the connection can be used again.
+    assert framer.mid_message
+    framer.receive(stream[-999_990:] + message(b"next"))
+    event = framer.poll()
+    assert isinstance(event, Request)
+    assert event.body == b"next"
+
+
+@pytest.mark.parametrize("stream", [message(extra=MIXED, body=CROWDED, method=method) for method in ("BYE", "ACK")])
+def test_what_ends_or_confirms_is_never_refused_for_its_body(stream: bytes) -> None:
+    framer = MessageFramer(SMALL)
+    for octet in stream:
+        assert framer.poll() is None
+        framer.receive(bytes([octet]))
+    event = framer.poll()
+    assert isinstance(event, Request)
+    assert event.body == CROWDED
+    assert parse_body(event, limits=SMALL).error is not None
+
+
+def test_only_a_multipart_body_is_read_on_arrival() -> None:
+    for kind in ("", "Content-Type: application/sdp\r\n", "Content-Type: rubbish\r\n"):
+        framer = MessageFramer(SMALL)
+        framer.receive(message(extra=kind, body=b"v=0"))
+        event = framer.poll()
+        assert isinstance(event, Request)
+        assert event.reading is None

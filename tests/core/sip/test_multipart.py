@@ -2,11 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siprec_core.errors import LocalProtocolError, RemoteProtocolError
+from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
+from siprec_core.sip.body import BodyPart, ParsedBody
 from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Request
-from siprec_core.sip.multipart import BodyPart, ParsedBody, parse_body, write_multipart
+from siprec_core.sip.multipart import parse_body, write_multipart
 
 LIMITS = Limits()
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n"
@@ -259,36 +260,6 @@ def test_parts_are_views_of_the_body() -> None:
     for part in parse_body(message, limits=LIMITS).leaves():
         assert isinstance(part.content, memoryview)
         assert part.content.obj is message.body
-
-
-@pytest.mark.requirement("5621-3-a")
-@pytest.mark.parametrize(
-    ("encoding", "content", "decoded"),
-    [
-        (None, b"a=b", b"a=b"),
-        ("8bit", b"\xff", b"\xff"),
-        ("BINARY ", b"\x00", b"\x00"),
-        ("base64", b"dj0w\r\n", b"v=0"),
-        ("Base64", b"dj0wCg", b"v=0\n"),
-        ("base64", b"dj 0!w", b"v=0"),
-        ("base64", b"", b""),
-        ("quoted-printable", b"v=3D0=\r\n!", b"v=0!"),
-    ],
-)
-def test_transfer_encodings(encoding: str | None, content: bytes, decoded: bytes) -> None:
-    part = BodyPart.create("application/sdp", content)
-    if encoding is not None:
-        part.headers.add("Content-Transfer-Encoding", encoding)
-    assert part.decoded() == decoded
-
-
-@pytest.mark.parametrize(("encoding", "content", "status"), [("base64", b"a", 400), ("x-uuencode", b"a", 415)])
-def test_transfer_encodings_that_fail(encoding: str, content: bytes, status: int) -> None:
-    part = BodyPart.create("application/sdp", content)
-    part.headers.add("Content-Transfer-Encoding", encoding)
-    with pytest.raises(RemoteProtocolError) as caught:
-        part.decoded()
-    assert caught.value.status_hint == status
 
 
 def test_writing() -> None:

@@ -301,6 +301,19 @@ def test_a_malformed_message_with_a_length_keeps_the_connection(layer: Transport
     assert kinds(layer) == ["Refused", "SendStream", "Received"]
 
 
+def test_a_body_that_is_refused_early_is_answered_once(layer: TransportLayer) -> None:
+    layer.flow_opened(stream(), now=0.0)
+    body = "--b\r\n\r\n" * 100 + "x" * 100_000
+    octets = request("INVITE", body=body, content_type="multipart/mixed;boundary=b", transport="TCP")
+    layer.receive_stream(stream(), octets[:-90_000], now=0.0)
+    assert kinds(layer) == ["Refused", "SendStream"]
+    for start in range(len(octets) - 90_000, len(octets), 1_460):
+        layer.receive_stream(stream(), octets[start : start + 1_460], now=0.0)
+    assert kinds(layer) == []
+    layer.receive_stream(stream(), request("OPTIONS"), now=0.0)
+    assert kinds(layer) == ["Received"]
+
+
 def test_the_end_within_a_message_closes_once(layer: TransportLayer) -> None:
     layer.flow_opened(stream(), now=0.0)
     layer.receive_stream(stream(), request("OPTIONS")[:-2], now=0.0)
