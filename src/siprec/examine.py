@@ -179,10 +179,6 @@ def _capabilities(seen: Examination, response: Response) -> None:
         text = f"Allow: {', '.join(response.allow)}"
         advice = "Without UPDATE, clients send changed metadata by re-INVITE, and some send none."
         seen.add("allow", Verdict.GOOD if update else Verdict.NOTE, text, advice, "RFC 3311")
-    siprec = "siprec" in response.supported
-    advice = "Clients that look for it do not call a server that does not name the extension."
-    text = f"OPTIONS {'names' if siprec else 'does not name'} the option tag siprec in Supported"
-    seen.add("supported", Verdict.GOOD if siprec else Verdict.NOTE, text, advice, "RFC 7866")
     accept = ", ".join(response.headers.get_all("Accept")).lower()
     if accept and "multipart/mixed" not in accept and "*/*" not in accept:
         advice = "An INVITE of a recording client is multipart/mixed; a client may believe that it is not understood."
