@@ -12,6 +12,7 @@ import siprec_anyio
 import siprec_sync
 from siprec.options import Worker
 from siprec.outcome import CommandError, Exit
+from siprec.speech import Speech
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
@@ -190,8 +191,8 @@ class CallPlan:
 
     target: str
     spec: CallSpec
-    audio: Sequence[bytes]
-    """16-bit little-endian PCM for each stream, at 8,000 samples a second."""
+    audio: Sequence[Speech]
+    """What each stream says."""
     digits: str = ""
     """Keys to press on the first stream (RFC 4733), which has to offer telephone events."""
     tls: TlsFiles | SSLContext | None = None
@@ -373,10 +374,11 @@ def _send_audio(
     until: float | None = None,
 ) -> None:
     """Queue the audio between two instants; without `until` the keys follow, and then no more."""
-    for index, (stream, pcm) in enumerate(zip(plan.spec.streams, plan.audio, strict=True)):
+    for index, (stream, speech) in enumerate(zip(plan.spec.streams, plan.audio, strict=True)):
         if stream.label in labels:
-            end = None if until is None else _octets(until)
-            call.send_audio(stream.label, pcm[_octets(since) : end])
+            rate = call.sample_rate(stream.label)
+            end = None if until is None else _octets(until, rate)
+            call.send_audio(stream.label, speech.at(rate)[_octets(since, rate) : end])
             if until is None:
                 if plan.digits and index == 0:
                     _press(plan, call, stream.label, outcome)
@@ -391,8 +393,8 @@ def _press(plan: CallPlan, call: CallFacade, label: str, outcome: CallOutcome) -
         outcome.digits_refused = str(error)
 
 
-def _octets(seconds: float) -> int:
-    return 2 * round(seconds * 8_000)
+def _octets(seconds: float, sample_rate: int) -> int:
+    return 2 * round(seconds * sample_rate)
 
 
 def _note(outcome: CallOutcome, change: str, label: str, result: ChangeOutcome | TimeoutError | None) -> None:

@@ -12,20 +12,19 @@ from siprec.digest import caller
 from siprec.options import add_worker, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit, unreadable
 from siprec.profiles import PROFILES
+from siprec.speech import Speech, Tone, offered_formats, read_clip
 from siprec.targets import may_need_tls, read_target
 from siprec.terminal import clean, finding_line, styled, table, write_text
-from siprec.tones import frequency_of, tone
-from siprec_core.containers.wav import read_wav
+from siprec.tones import frequency_of
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.metadata.model import Dialect
-from siprec_core.recording.call import DEFAULT_FORMATS, TELEPHONE_EVENT, CallSpec, ClientConfig, StreamSpec
+from siprec_core.recording.call import DEFAULT_FORMATS, CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
+from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sip.uri import SipUri
 from siprec_core.types import Address
 from siprec_sync.tls import TlsFiles, client_context
 
-SAMPLE_RATE = 8_000
-"""Of the audio that is sent: G.711's."""
 _SECONDS = 3.0
 _ALL_SUITES = ("AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
 _EXAMPLES = """examples:
@@ -36,6 +35,7 @@ _EXAMPLES = """examples:
   siprec call 127.0.0.1:5060 --dtmf 123#
   siprec call 'sips:recorder.example.com' --srtp
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
+  siprec call 127.0.0.1:5060 --codecs G722/8000
 """
 
 
@@ -48,30 +48,12 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     add = parser.add_argument
     add("target", metavar="TARGET", help="SIP URI (sip:host:port;transport=tcp, sips:host) or HOST:PORT")
-    add("--streams", metavar="N", type=positive_number, help="how many streams to offer (default 2)")
-    add("--label", metavar="LABEL", action="append", help="label of a stream; repeatable (default 1, 2, ...)")
-    add(
-        "--seconds", metavar="S", type=positive_seconds, help="how long to send audio (default 3, or the files' length)"
-    )
-    add(
-        "--audio",
-        metavar="WAV",
-        action="append",
-        type=Path,
-        help="what a stream says, 16-bit PCM, 8000 Hz, mono; repeatable, first stream first (default: a tone for each)",
-    )
-    add("--hold", metavar="AT-UNTIL", type=_hold, help="hold all streams from second AT of the audio to UNTIL")
+    _add_audio(parser)
     add(
         "--profile",
         metavar="NAME",
         choices=tuple(PROFILES),
         help=f"write the INVITE as another client does: {', '.join(PROFILES)}",
-    )
-    add(
-        "--dtmf",
-        metavar="DIGITS",
-        default="",
-        help="press these keys (0-9 * # A-D) on the first stream, as telephone events (RFC 4733)",
     )
     add("--metadata", metavar="XML", type=Path, help="send this metadata document as it is")
     add(
@@ -98,6 +80,36 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
     add_worker(parser)
     add("--json", action="store_true", help="print the report as JSON")
+
+
+def _add_audio(parser: argparse.ArgumentParser) -> None:
+    """Add the options about what is sent."""
+    add = parser.add_argument
+    add("--streams", metavar="N", type=positive_number, help="how many streams to offer (default 2)")
+    add("--label", metavar="LABEL", action="append", help="label of a stream; repeatable (default 1, 2, ...)")
+    add(
+        "--seconds", metavar="S", type=positive_seconds, help="how long to send audio (default 3, or the files' length)"
+    )
+    add(
+        "--audio",
+        metavar="WAV",
+        action="append",
+        type=Path,
+        help="what a stream says, PCM of any rate; repeatable, first stream first (default: a tone for each)",
+    )
+    add(
+        "--codecs",
+        metavar="NAME",
+        action="append",
+        help="codec to offer, as G722/8000; repeatable, most wanted first (default PCMU/8000, PCMA/8000)",
+    )
+    add("--hold", metavar="AT-UNTIL", type=_hold, help="hold all streams from second AT of the audio to UNTIL")
+    add(
+        "--dtmf",
+        metavar="DIGITS",
+        default="",
+        help="press these keys (0-9 * # A-D) on the first stream, as telephone events (RFC 4733)",
+    )
 
 
 def add_tls(parser: argparse.ArgumentParser) -> None:
@@ -169,14 +181,15 @@ def print_report(outcome: CallOutcome) -> None:
     write_text(f"  {ended}")
 
 
-def offered_streams(labels: Sequence[str], *, with_events: bool = False) -> tuple[StreamSpec, ...]:
-    """Make streams with these labels, each of a participant of its own; `with_events` offers telephone events too."""
+def offered_streams(
+    labels: Sequence[str], *, formats: tuple[MediaFormat, ...] = DEFAULT_FORMATS
+) -> tuple[StreamSpec, ...]:
+    """Make streams with these labels, each of a participant of its own."""
     names = ("Alice", "Bob", "Carol", "Dave", "Erin", "Frank", "Grace", "Heidi")
     streams = []
     for index, label in enumerate(labels):
         name = names[index] if index < len(names) else f"Party {index + 1}"
         aor = f"sip:{name.lower().replace(' ', '')}@example.com"
-        formats = (*DEFAULT_FORMATS, TELEPHONE_EVENT) if with_events else DEFAULT_FORMATS
         streams.append(StreamSpec(label=label, aor=aor, name=name, formats=formats))
     return tuple(streams)
 
@@ -198,17 +211,18 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
     audio = _audio(arguments, len(labels))
     tls = read_tls(arguments, uri)
     profile = None if arguments.profile is None else PROFILES[arguments.profile]
-    longest = max(len(pcm) for pcm in audio) / (2 * SAMPLE_RATE)
+    longest = max(speech.seconds for speech in audio)
     if arguments.hold is not None and arguments.hold[1] >= longest:
         raise CommandError(f"--hold: the audio is over after {longest:g} s")
     user = caller(arguments.user, arguments.password_file)
     digits = _digits(arguments.dtmf)
+    formats = offered_formats(arguments.codecs or (), with_events=bool(digits))
     return CallPlan(
         target=arguments.target,
         spec=CallSpec(
             uri=str(uri),
             local=Address("", 0),
-            streams=offered_streams(labels, with_events=bool(digits)),
+            streams=offered_streams(labels, formats=formats),
             from_uri=arguments.from_uri,
             srtp=arguments.srtp,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
@@ -247,28 +261,11 @@ def _digits(text: str) -> str:
     return text.upper()
 
 
-def _audio(arguments: argparse.Namespace, count: int) -> list[bytes]:
-    files = [_read_audio(path) for path in arguments.audio or []]
-    longest = max((len(pcm) / (2 * SAMPLE_RATE) for pcm in files), default=_SECONDS)
-    seconds = arguments.seconds or longest
-    size = 2 * round(seconds * SAMPLE_RATE)
-    tones = (tone(frequency_of(index), seconds, SAMPLE_RATE) for index in range(len(files), count))
-    return [*(pcm[:size] for pcm in files), *tones]
-
-
-def _read_audio(path: Path) -> bytes:
-    try:
-        wav_format, pcm = read_wav(_read(path))
-    except RemoteProtocolError as error:
-        raise CommandError(f"{path}: {error.message}") from error
-    if (wav_format.bits, wav_format.sample_rate, wav_format.channels) != (16, SAMPLE_RATE, 1):
-        raise CommandError(
-            f"{path}: {wav_format.bits}-bit, {wav_format.sample_rate} Hz, {wav_format.channels} channels; "
-            f"wanted is 16-bit, {SAMPLE_RATE} Hz, 1 channel"
-        )
-    if not pcm:
-        raise CommandError(f"{path}: no audio in it")
-    return pcm
+def _audio(arguments: argparse.Namespace, count: int) -> list[Speech]:
+    clips = [read_clip(path) for path in arguments.audio or []]
+    seconds = arguments.seconds or max((clip.seconds for clip in clips), default=_SECONDS)
+    tones = (Tone(frequency_of(index), seconds) for index in range(len(clips), count))
+    return [*(clip.first(seconds) for clip in clips), *tones]
 
 
 def _read(path: Path) -> bytes:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import siprec_sync
 from siprec.callers import CallOutcome, CallPlan, make_call
-from siprec.command_call import SAMPLE_RATE, offered_streams
+from siprec.command_call import offered_streams
 from siprec.logs import set_up_logs
 from siprec.outcome import CommandError, Exit
+from siprec.speech import Tone
 from siprec.terminal import clean, styled, table, write_text
-from siprec.tones import frequency_of, tone, tone_share
+from siprec.tones import frequency_of, tone_share
 from siprec_core.containers.wav import read_wav
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.recording.call import CallSpec
@@ -125,7 +126,7 @@ def _plan(server: Address) -> CallPlan:
             local=Address("127.0.0.1", 0),
             streams=offered_streams(_LABELS),
         ),
-        audio=[tone(frequency_of(index), _SECONDS, SAMPLE_RATE) for index in range(len(_LABELS))],
+        audio=[Tone(frequency_of(index), _SECONDS) for index in range(len(_LABELS))],
     )
 
 

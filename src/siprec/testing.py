@@ -17,9 +17,10 @@ import pytest
 
 import siprec_sync
 from siprec.callers import CallOutcome, CallPlan, make_call
-from siprec.command_call import SAMPLE_RATE, offered_streams
+from siprec.command_call import offered_streams
+from siprec.speech import Tone
 from siprec.targets import read_target
-from siprec.tones import frequency_of, tone, tone_share
+from siprec.tones import frequency_of, tone_share
 from siprec_core.containers.wav import read_wav
 from siprec_core.recording.call import CallSpec
 from siprec_core.recording.policy import ServerConfig
@@ -88,7 +89,7 @@ def record_call(
         CallPlan(
             target=target,
             spec=CallSpec(uri=str(read_target(target)), local=Address("", 0), streams=offered_streams(labels)),
-            audio=[tone(frequency_of(index), seconds, SAMPLE_RATE) for index in range(len(labels))],
+            audio=[Tone(frequency_of(index), seconds) for index in range(len(labels))],
             timeout_seconds=timeout,
         ),
         "sync",

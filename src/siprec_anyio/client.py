@@ -15,6 +15,7 @@ from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig, Li
 from siprec_core.recording.call_events import CallEvent, RecordingAnswered, RecordingEnded
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import MOST_AHEAD_SECONDS, CallFacade, CallProgress, local_hosts, pieces, prepare_call
+from siprec_sync.codecs import with_client_codecs
 from siprec_sync.events import EventHub, EventQueue
 from siprec_sync.facade import ResultT
 from siprec_sync.listening import prepare_listening
@@ -172,7 +173,7 @@ async def open_call(
     settings: DriverSettings | None,
 ) -> tuple[Call, Driver]:
     """Open what a call needs, and send nothing yet. Raises as `connect` does."""
-    config = with_client_ciphers(config or ClientConfig(), call)
+    config = with_client_codecs(with_client_ciphers(config or ClientConfig(), call))
     resolver = Resolver(None if settings is None else settings.lookup)
     find_hosts = partial(local_hosts, call, resolver=resolver, limits=config.limits)
     waits = call.hop is None or bool(call.alternatives)

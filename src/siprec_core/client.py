@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from siprec_core.clock import TimeBase
+from siprec_core.codecs.registry import BUILT_IN
 from siprec_core.entropy import Entropy, Ids
 from siprec_core.errors import LocalProtocolError, RemoteProtocolError
 from siprec_core.findings import Finding, finding
@@ -94,7 +95,7 @@ class RecordingClient(AudioDoors, WireDoors):
         self._offered: SessionDescription | None = None
         """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
-        self._audio = ClientAudio(self._ids, time_base=time_base)
+        self._audio = ClientAudio(self._ids, time_base=time_base, codecs=config.codecs or BUILT_IN)
         self._secure = SecureSending(config.crypto)
         self._state = ClientState(limits=config.limits)
         self._servers = _choice(config, frozenset())

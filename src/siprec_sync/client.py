@@ -13,6 +13,7 @@ from siprec_core.recording.call_events import CallEvent, RecordingAnswered, Reco
 from siprec_core.waiting_client import WaitingClient
 from siprec_sync.assembly import Assembly, DriverSettings
 from siprec_sync.calls import MOST_AHEAD_SECONDS, CallFacade, CallProgress, local_hosts, pieces, prepare_call
+from siprec_sync.codecs import with_client_codecs
 from siprec_sync.driver import Driver
 from siprec_sync.events import EventHub, EventQueue
 from siprec_sync.facade import ResultT
@@ -171,7 +172,7 @@ def connect(
     server is reached, which may have to wait for the DNS; port 0 takes any free port. Raises ConfigurationError when
     the local address or a TLS file cannot be used.
     """
-    config = with_client_ciphers(config or ClientConfig(), call)
+    config = with_client_codecs(with_client_ciphers(config or ClientConfig(), call))
     resolver = Resolver(None if settings is None else settings.lookup)
     hosts = local_hosts(call, resolver=resolver, limits=config.limits)
     return Call(*prepare_call(call, hosts, config=config, tls=tls, settings=settings, resolver=resolver))

@@ -6,6 +6,7 @@ The packages are imported when one of their codecs is first asked for. What is n
 import sys
 from array import array
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, Final
@@ -14,6 +15,8 @@ from siprec_core.codecs.amr import AmrFrames, readable
 from siprec_core.codecs.framing import FixedFrames, Framing, G723Frames, IlbcFrames, OpusPackets
 from siprec_core.codecs.registry import CodecProvider, Codecs, Decoder, Encoder, format_name
 from siprec_core.format_parameters import split_parameters
+from siprec_core.media.mixer import resample
+from siprec_core.recording.call import ClientConfig
 from siprec_core.recording.policy import ServerConfig
 
 _G722_RATE: Final = 16_000
@@ -34,6 +37,30 @@ def installed_codecs() -> Codecs:
 def decodable_codecs() -> tuple[str, ...]:
     """Give what `ServerConfig.codecs` lists by default, and behind it what the installed packages decode."""
     return (*ServerConfig().codecs, *installed_codecs().added)
+
+
+def with_client_codecs(config: ClientConfig) -> ClientConfig:
+    """Give a configuration the codecs that are installed, unless it names its own."""
+    return config if config.codecs is not None else replace(config, codecs=installed_codecs())
+
+
+def resampled(pcm: bytes, rate: int, new_rate: int) -> bytes:
+    """Give 16-bit little-endian PCM of one channel at another rate.
+
+    With the extra `codecs` by a filter; else samples are repeated or left out, which is heard.
+    """
+    if rate == new_rate:
+        return pcm
+    if find_spec("av") is None:
+        return resample(pcm, rate, new_rate, len(pcm) // 2 * new_rate // rate)
+    import av
+
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=new_rate)
+    frame = av.AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
+    frame.sample_rate = rate
+    frame.planes[0].update(pcm[: len(pcm) & ~1])
+    pieces = [*resampler.resample(frame), *resampler.resample(None)]
+    return b"".join(bytes(each.planes[0])[: 2 * each.samples] for each in pieces)
 
 
 class _G722Provider:

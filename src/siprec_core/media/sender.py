@@ -9,7 +9,7 @@ from collections import deque
 from math import ceil
 from struct import Struct
 
-from siprec_core.codecs.registry import encoder_for
+from siprec_core.codecs.registry import BUILT_IN, Codecs
 from siprec_core.errors import LocalProtocolError
 from siprec_core.machine import Outbox
 from siprec_core.media.commands import SendMedia
@@ -68,15 +68,18 @@ class RtpSender:
         timestamp: int,
         ptime: int = 20,
         event_type: int | None = None,
+        codecs: Codecs = BUILT_IN,
     ) -> None:
         """Prepare to send to `to` in packets of `ptime` milliseconds.
 
         `sequence_number` (16 bits) and `timestamp` (32 bits) are the first packet's and, as `ssrc`, should be random
         (RFC 3550 section 5.1). A `ptime` that we cannot keep gives way to 20 or 40: a peer's is only a wish (RFC 8866
         section 6.4). `event_type` is the payload type of telephone events of the same clock rate, None without any.
-        Raises `LocalProtocolError` when we cannot encode the format.
+        `codecs` encode; raises `LocalProtocolError` when they cannot encode the format.
         """
-        encoder = encoder_for(payload_format.encoding, payload_format.clock_rate, payload_format.channels)
+        encoder = codecs.encoder(
+            payload_format.encoding, payload_format.clock_rate, payload_format.channels, payload_format.parameters
+        )
         if encoder is None:
             raise LocalProtocolError(f"{payload_format.name} cannot be encoded")
         self.ptime = _usable_ptime(ptime, encoder.sample_rate, payload_format)

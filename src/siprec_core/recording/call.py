@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from siprec_core.clock import format_instant
+from siprec_core.codecs.registry import Codecs
 from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding
@@ -76,6 +77,8 @@ class ClientConfig:
     """Gives what is sent in place of each SIP message: to imitate another client towards a recorder under test."""
     crypto: CryptoProvider | None = None
     """The ciphers of SRTP; the frontends supply them where the extra `srtp` is installed."""
+    codecs: Codecs | None = None
+    """What audio can be encoded; None takes the core's codecs, to which the frontends add those of installed extras."""
     limits: Limits = Limits()
 
 

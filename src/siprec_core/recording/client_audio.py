@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from siprec_core.clock import TimeBase, ntp_of
-from siprec_core.codecs.registry import encoder_for
+from siprec_core.codecs.registry import BUILT_IN, Codecs
 from siprec_core.entropy import Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.machine import earliest
@@ -53,9 +53,10 @@ class _Stream:
 class ClientAudio:
     """The streams of one client by label."""
 
-    __slots__ = ("_cname", "_farewells", "_ids", "_streams", "_time_base")
+    __slots__ = ("_cname", "_codecs", "_farewells", "_ids", "_streams", "_time_base")
 
-    def __init__(self, ids: Ids, *, time_base: TimeBase) -> None:
+    def __init__(self, ids: Ids, *, time_base: TimeBase, codecs: Codecs = BUILT_IN) -> None:
+        self._codecs = codecs
         self._ids = ids
         self._time_base = time_base
         # RFC 7022 4.2: a name made for this call; its streams are of one endpoint and share the clock.
@@ -72,7 +73,7 @@ class ClientAudio:
         """Take what an answer, or the server's own offer, made of a stream; `ptime` is our wish in milliseconds."""
         stream = self._streams.get(label)
         # RFC 3264 7: the first format of the answer that we can use; events may stand before it.
-        chosen = next(filter(None, map(_encodable, line.formats)), None)
+        chosen = next(filter(None, map(self._encodable, line.formats)), None)
         if not line.accepted:
             self._leave(label)
         elif chosen is None or line.remote_rtp is None or not line.receives:
@@ -183,6 +184,14 @@ class ClientAudio:
             octet_count=stream.octets + stream.sender.payload_size_sent,
         )
 
+    def _encodable(self, offered: MediaFormat) -> PayloadFormat | None:
+        """Give a negotiated format as the sender wants it, None when we have no encoder for it."""
+        wanted = PayloadFormat(
+            offered.payload_type, offered.encoding.upper(), offered.clock_rate, offered.channels, offered.fmtp or ""
+        )
+        encoder = self._codecs.encoder(wanted.encoding, wanted.clock_rate, wanted.channels, wanted.parameters)
+        return None if encoder is None else wanted
+
     def _stream(self, label: str) -> _Stream:
         stream = self._streams.get(label)
         if stream is None:
@@ -202,6 +211,7 @@ class ClientAudio:
             timestamp=timestamp,
             ptime=ptime,
             event_type=events,
+            codecs=self._codecs,
         )
         reporter = RtcpReporter(media, cname=self._cname, ids=self._ids, sources_limit=1, ssrc=ssrc, now=now)
         self._streams[label] = _Stream(media, chosen, to, ptime, ssrc, first, timestamp, events, sender, reporter)
@@ -220,6 +230,7 @@ class ClientAudio:
             timestamp=(stream.timestamp + round(elapsed * stream.format.clock_rate)) & 0xFFFF_FFFF,
             ptime=stream.ptime,
             event_type=stream.events,
+            codecs=self._codecs,
         )
         if stream.finishing:
             stream.sender.finish(now=now)
@@ -271,12 +282,3 @@ def _events(line: NegotiatedLine, chosen: PayloadFormat) -> int | None:
     section 2.4.1)."""
     found = (each for each in line.formats if each.is_telephone_event and each.clock_rate == chosen.clock_rate)
     return next((each.payload_type for each in found), None)
-
-
-def _encodable(offered: MediaFormat) -> PayloadFormat | None:
-    """Give a negotiated format as the sender wants it, None when we have no encoder for it."""
-    if encoder_for(offered.encoding, offered.clock_rate, offered.channels) is None:
-        return None
-    return PayloadFormat(
-        offered.payload_type, offered.encoding.upper(), offered.clock_rate, offered.channels, offered.fmtp or ""
-    )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siprec_core.codecs.registry import encoder_for
+from siprec_core.codecs.registry import Codecs, encoder_for
 from siprec_core.errors import LocalProtocolError
 from siprec_core.media.sender import RtpSender
 from siprec_core.rtp.packet import RtpPacket
@@ -230,3 +230,32 @@ def test_keys_that_cannot_be_sent() -> None:
     sender.finish(now=0.0)
     with pytest.raises(LocalProtocolError, match="after finish"):
         sender.press("1", now=0.0)
+
+
+class _Halves:
+    """A codec that samples twice as often as its clock tells, with an octet for two samples, as G.722 does."""
+
+    names = ("HALF/8000",)
+    sample_rate, channels = 16_000, 1
+
+    def decoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> None:
+        del encoding, clock_rate, channels, parameters
+
+    def encoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> "_Halves | None":
+        return self if (encoding, clock_rate, channels, parameters) == ("HALF", 8_000, 1, "mode=1") else None
+
+    def encode(self, pcm: bytes | memoryview) -> bytes:
+        return bytes(pcm[::4])
+
+
+def test_codecs_of_providers_keep_their_own_clock() -> None:
+    wanted = PayloadFormat(96, "HALF", 8_000, 1, "mode=1")
+    sender = RtpSender(
+        MediaId(3), wanted, to=ANNOUNCED, ssrc=77, sequence_number=1, timestamp=0, codecs=Codecs(_Halves())
+    )
+    assert sender.sample_rate == 16_000
+    sender.add(bytes(640 * 3), now=0.0)
+    packets = _sent(sender) + [packet for _, packet in _play(sender)]
+    assert [(packet.timestamp, len(packet.payload)) for packet in packets] == [(0, 160), (160, 160), (320, 160)]
+    with pytest.raises(LocalProtocolError, match="cannot be encoded"):
+        _sender(wanted)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from siprec_core.codecs.registry import Codecs
 from siprec_core.entropy import Ids
 from siprec_core.errors import LocalProtocolError
 from siprec_core.media.commands import SendMedia
@@ -27,6 +28,20 @@ LINE = NegotiatedLine(
     remote_rtcp=None,
 )
 FRAME = bytes(320)
+
+
+class _Wide:
+    names = ()
+    sample_rate, channels = 16_000, 1
+
+    def decoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> None:
+        del encoding, clock_rate, channels, parameters
+
+    def encoder(self, encoding: str, clock_rate: int, channels: int, parameters: str) -> "_Wide | None":
+        return self if (encoding, clock_rate, channels, parameters) == ("WIDE", 8_000, 1, "") else None
+
+    def encode(self, pcm: bytes | memoryview) -> bytes:
+        return bytes(pcm[::4])
 
 
 class Bench:
@@ -73,6 +88,13 @@ def test_only_streams_that_are_taken_can_be_used(bench: Bench) -> None:
 def test_formats_without_encoder_are_not_sent(bench: Bench) -> None:
     bench.negotiated(replace(LINE, formats=(MediaFormat(99, "OPUS", 48000, 2),)))
     assert bench.audio.labels == ()
+
+
+def test_codecs_of_providers_are_sent() -> None:
+    codecs = Codecs(_Wide())
+    audio = ClientAudio(Ids(entropy(1)), time_base=TIME_BASE, codecs=codecs)
+    audio.negotiated("1", MediaId(1), replace(LINE, formats=(MediaFormat(96, "wide", 8_000),)), ptime=20, now=0.0)
+    assert audio.sample_rate("1") == 16_000
 
 
 def test_a_held_stream_is_silent_and_goes_on_as_one_source(bench: Bench) -> None:
