@@ -51,6 +51,12 @@ def test_numbers_fill_their_range_and_no_more(draw: Callable[[Ids], int], bits: 
     assert draw(Ids(lambda size: b"\xff" * size)) == (1 << bits) - 1
 
 
+@pytest.mark.requirement("4568-6.4-a")
+@given(_SOURCES)
+def test_the_first_sequence_number_is_far_from_a_wrap(source: Entropy) -> None:
+    assert 0 <= Ids(source).sequence_number() < 2**15
+
+
 @given(_SOURCES)
 def test_a_metadata_id_is_a_random_uuid(source: Entropy) -> None:
     octets = b64decode(Ids(source).unique_id(), validate=True)

@@ -108,6 +108,24 @@ def test_wraps_losses_and_replays(suite: str) -> None:
     assert isinstance(receiving.unprotect(first), CryptoFailure)
 
 
+@pytest.mark.requirement("4568-6.4-a")
+@pytest.mark.parametrize("suite", PROVIDER.suites)
+def test_a_source_is_bound_by_its_first_packet_and_begins_with_rollover_counter_0(suite: str) -> None:
+    """RFC 4568 section 6.4.1: SDP names no SSRC; whatever comes is a stream of its own, whose counter begins with 0."""
+    key = key_of(suite)
+    receiving = PROVIDER.context(key, sending=False)
+    first = PROVIDER.context(key, sending=True)
+    # The first source begins anywhere and wraps, so its counter is 1 when the others begin.
+    for number in (0x7FFF, 0xBFFF, 0xFFFF, 0x10000, 0x10001):
+        sealed = first.protect(rtp(number, ssrc=1))
+        assert isinstance(sealed, bytes)
+        assert receiving.unprotect(sealed) == rtp(number, ssrc=1)
+    for ssrc, number in ((2, 0), (3, 0x7FFF), (0xFFFFFFFF, 5)):
+        sealed = PROVIDER.context(key, sending=True).protect(rtp(number, ssrc=ssrc))
+        assert isinstance(sealed, bytes)
+        assert receiving.unprotect(sealed) == rtp(number, ssrc=ssrc)
+
+
 @pytest.mark.requirement("3711-3.3.2-a")
 def test_what_comes_late_within_the_window_is_opened() -> None:
     sending, receiving = (PROVIDER.context(key_of(CM_80), sending=each) for each in (True, False))

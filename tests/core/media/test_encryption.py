@@ -90,6 +90,7 @@ def test_nothing_is_opened_before_a_key_is_known() -> None:
     assert line.cipher.counts.failed == 1
 
 
+@pytest.mark.requirement("3711-5-a")
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("size", [1, 4, 128])
 def test_the_key_identifier_chooses_the_key_and_is_taken_off(suite: str, size: int) -> None:
