@@ -37,7 +37,7 @@ from siprec_core.recording.commands import CloseMedia, Command, SendDatagram, Se
 from siprec_core.recording.lines import MediaLines, Resources
 from siprec_core.recording.ports import PortPool
 from siprec_core.recording.request import read_request
-from siprec_core.recording.securing import SecureSending, offered_crypto
+from siprec_core.recording.securing import SecureStreams, offered_crypto
 from siprec_core.recording.servers import ServerChoice, ServerMemory
 from siprec_core.recording.signalling import read_description
 from siprec_core.sdp.model import SessionDescription
@@ -96,7 +96,7 @@ class RecordingClient(AudioDoors, WireDoors):
         """Our offer in a 200, which the ACK answers."""
         self._metadata = b""
         self._audio = ClientAudio(self._ids, time_base=time_base, codecs=config.codecs or BUILT_IN)
-        self._secure = SecureSending(config.crypto)
+        self._secure = SecureStreams(config.crypto, limits=config.limits)
         self._state = ClientState(limits=config.limits)
         self._servers = _choice(config, frozenset())
         self._reason = ""
@@ -213,7 +213,9 @@ class RecordingClient(AudioDoors, WireDoors):
         self._give_up(500, f"no media port: {error}", local=True, now=now)
 
     def receive_media(self, media: MediaId, batch: DatagramBatch, *, component: Component, now: float) -> None:
-        """Take what comes back on the media ports: RTCP reports, of which nothing is needed to send."""
+        """Take what comes back on the media ports: the server's reports, which `reception` tells. Not one of them
+        changes what is sent."""
+        self._audio.receive(media, self._secure.receive(media, batch, component=component))
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         """Take the success of a `CloseMedia`."""
@@ -423,7 +425,7 @@ class RecordingClient(AudioDoors, WireDoors):
         for line in agreed.lines[: len(spec.streams)]:
             stream, local = spec.streams[line.index], lines.get(line.index)
             if local is not None:
-                line = self._secure.agree(local.media, line)
+                line = self._secure.agree(local.media, line, now=now)
                 self._audio.negotiated(stream.label, local.media, line, ptime=stream.ptime, now=now)
         self._mute()
         return agreed.findings

@@ -28,21 +28,25 @@ class PretendContext:
         self._rtp_tag = {"GCM": 16, "_32": 4}.get(key.suite[-3:], 10)
         self._rtcp_tag = 16 if self._rtp_tag == 16 else 10
         self._seen: set[bytes] = set()
+        self._rtcp_index = 0
 
     def unprotect(self, packet: bytes) -> bytes | CryptoFailure:
         return self._open(packet, 12, self._rtp_tag)
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | CryptoFailure:
-        return self._open(packet, 8, self._rtcp_tag)
+        opened = self._open(packet, 8, self._rtcp_tag, index_size=4)
+        return opened if isinstance(opened, CryptoFailure) else opened[:-4]
 
     def protect(self, packet: bytes) -> bytes | CryptoFailure:
         return self._seal(packet, 12, self._rtp_tag)
 
     def protect_rtcp(self, packet: bytes) -> bytes | CryptoFailure:
-        return self._seal(packet, 8, self._rtcp_tag)
+        # RFC 3711 3.4: an index makes each packet another one, whatever it says.
+        self._rtcp_index += 1
+        return self._seal(packet + self._rtcp_index.to_bytes(4, "big"), 8, self._rtcp_tag)
 
-    def _open(self, packet: bytes, header_size: int, tag_size: int) -> bytes | CryptoFailure:
-        if len(packet) < header_size + tag_size:
+    def _open(self, packet: bytes, header_size: int, tag_size: int, *, index_size: int = 0) -> bytes | CryptoFailure:
+        if len(packet) < header_size + index_size + tag_size:
             return CryptoFailure.MALFORMED
         body, tag = packet[:-tag_size], packet[-tag_size:]
         if tag != self._tag(body, tag_size):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from siprec_core.errors import LocalProtocolError
 from siprec_core.recording.events import SessionEnded
 from siprec_core.rtp.compound import read_packet
 from siprec_core.rtp.reports import ReceiverReport, SenderReport
@@ -62,3 +63,20 @@ def test_the_client_reports_what_it_sent_and_says_goodbye() -> None:
     assert {block.last_sender_report for block in blocks} <= stamps | {0}
     assert any(block.last_sender_report and block.delay_since_last_sender_report for block in blocks)
     assert all(event.reason == "bye" for event in pair.server.of(SessionEnded)), "RTCP BYE ends nothing"
+
+
+def test_the_client_knows_what_the_server_says_of_its_audio() -> None:
+    pair = Pair()
+    pair.call()
+    pair.run(0.1)
+    assert pair.caller.reception("1") is None
+    pair.caller.send_audio("1", bytes(2 * 8_000 * 20), now=pair.now)
+    pair.run(25.0)
+    reception = pair.caller.reception("1")
+    assert reception is not None
+    assert reception.reports >= 2
+    assert (reception.packets_lost, reception.fraction_lost) == (0, 0.0)
+    assert reception.jitter == pytest.approx(0, abs=0.001)
+    assert reception.round_trip == pytest.approx(0.0, abs=0.1)
+    with pytest.raises(LocalProtocolError):
+        pair.caller.reception("9")

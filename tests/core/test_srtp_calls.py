@@ -25,10 +25,16 @@ SECOND = bytes(16_000)
 class Encrypted(Pair):
     """A pair with ciphers on both sides."""
 
-    def __init__(self, policy: SrtpPolicy = SrtpPolicy.ALLOW, *, ciphers: CryptoProvider | None = None) -> None:
+    def __init__(
+        self,
+        policy: SrtpPolicy = SrtpPolicy.ALLOW,
+        *,
+        ciphers: CryptoProvider | None = None,
+        client_ciphers: CryptoProvider | None = None,
+    ) -> None:
         super().__init__(
             config=ServerConfig(crypto=ciphers or PretendProvider(), srtp=policy),
-            client_config=ClientConfig(crypto=PretendProvider()),
+            client_config=ClientConfig(crypto=client_ciphers or PretendProvider()),
             transport=Transport.TCP,
         )
 
@@ -111,7 +117,7 @@ def test_keys_are_nowhere_but_on_the_wire() -> None:
     keys = [b64encode(key.key) for key, _ in provider.made]
     assert keys
     for key in keys:
-        assert any(key in message for message in pair.client.sent)
+        assert any(key in message for message in (*pair.client.sent, *pair.server.sent))
         assert all(key not in data for data in pair.server.files.values())
         assert key.decode("ascii") not in repr(pair.server.events)
 
@@ -185,6 +191,50 @@ def test_holds_of_either_side_and_metadata_leave_the_contexts_as_they_are() -> N
     assert (received, rejected) == (len(pair.client.sent_media), 0)
     offers = [data for data in pair.client.messages(b"INVITE") if b"a=crypto" in data]
     assert [data.count(b"a=crypto") for data in offers] == [6, 2, 2]
+
+
+@pytest.mark.requirement("3711-3.4-a")
+@pytest.mark.parametrize("suite", SUITES)
+def test_reports_go_both_ways_encrypted(suite: str) -> None:
+    pair = Encrypted()
+    pair.dial(suite)
+    pair.say("1", 20)
+    pair.run(25.0)
+    reception = pair.caller.reception("1")
+    assert reception is not None
+    assert reception.packets_lost == 0
+    assert reception.round_trip is not None, "the server has opened reports of ours"
+    tag = 16 if "GCM" in suite else 10
+    for sent in (pair.client.sent_rtcp, pair.server.sent_rtcp):
+        assert sent
+        for command in sent:
+            body = command.data[8:-tag]
+            assert b"\x01\x10" not in body, "no CNAME in the clear"
+    pair.hang_up()
+    assert not [code for code in pair.found() if code.startswith("srtp")]
+    assert streams_of(pair.report())[0] == (1_000, 0)
+
+
+def test_forged_and_replayed_reports_are_counted_and_change_nothing() -> None:
+    pair = Encrypted()
+    pair.dial(SUITES[1])
+    pair.say("1", 20)
+    pair.run(22.0)
+    media, source = pair.server_media()
+    replayed = [command.data for command in pair.client.sent_rtcp if command.to.port == 30_001]
+    forger = PretendContext(MasterKey(SUITES[1], b"\x55" * 30))
+    forged = forger.protect_rtcp(bytes.fromhex("81cb0001") + pair.client.sent_media[0].data[8:12])
+    assert isinstance(forged, bytes)
+    attack = [*replayed, forged, bytes.fromhex("80c9000100000001")]
+    origin = Address(source.host, source.port + 1)
+    batch = DatagramBatch(attack, [origin] * len(attack), [pair.now] * len(attack))
+    pair.recorder.receive_media(media, batch, component=Component.RTCP, now=pair.now)
+    pair.settle()
+    pair.hang_up()
+    report = pair.report()
+    assert streams_of(report)[0] == (1_000, 0)
+    (entry,) = [each for each in report["timeline"] if each["event"] == "srtp-rejected"]
+    assert (entry["failed"], entry["replayed"]) == (2, len(replayed))
 
 
 def test_an_attacker_changes_no_recording_and_is_counted() -> None:

@@ -9,10 +9,11 @@ from siprec_core.media.encryption import CryptoFailure, MasterKey
 from siprec_core.recording.call import CallSpec, ClientConfig, StreamSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.sdp.crypto import SUITES, SrtpPolicy
-from siprec_core.types import Address
+from siprec_core.types import Address, Component, DatagramBatch
 from siprec_sync import srtp
 from siprec_sync.srtp import PylibsrtpProvider, with_client_ciphers, with_server_ciphers
 from tests.core.media.lines import rtp
+from tests.core.test_srtp_calls import Encrypted
 
 PROVIDER = PylibsrtpProvider()
 CM_80 = "AES_CM_128_HMAC_SHA1_80"
@@ -181,3 +182,31 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         with_server_ciphers(ServerConfig(srtp=SrtpPolicy.REQUIRE))
     with pytest.raises(ConfigurationError, match=r"pip install 'siprec\[srtp\]'"):
         with_client_ciphers(ClientConfig(), SECURE_CALL)
+
+
+@pytest.mark.requirement("3711-3.4-a")
+@pytest.mark.parametrize("suite", PROVIDER.suites)
+def test_reports_of_a_call_go_both_ways_and_no_other_key_opens_them(suite: str) -> None:
+    pair = Encrypted(SrtpPolicy.REQUIRE, ciphers=PylibsrtpProvider(), client_ciphers=PylibsrtpProvider())
+    pair.dial(suite)
+    pair.say("1", 20)
+    pair.run(22.0)
+    reception = pair.caller.reception("1")
+    assert reception is not None
+    assert (reception.packets_lost, reception.reports >= 2) == (0, True)
+    assert reception.round_trip is not None, "the server has opened reports of ours"
+    sent = [command for command in pair.server.sent_rtcp if command.to.port == 40_001]
+    stranger = PROVIDER.context(key_of(suite), sending=False)
+    assert {stranger.unprotect_rtcp(command.data) for command in sent} == {CryptoFailure.AUTHENTICATION}
+    media, source = pair.server_media()
+    replayed = [command.data for command in pair.client.sent_rtcp if command.to.port == 30_001]
+    forged = PROVIDER.context(key_of(suite), sending=True).protect_rtcp(REPORT)
+    assert isinstance(forged, bytes)
+    attack = [*replayed, forged, REPORT]
+    origin = Address(source.host, source.port + 1)
+    batch = DatagramBatch(attack, [origin] * len(attack), [pair.now] * len(attack))
+    pair.recorder.receive_media(media, batch, component=Component.RTCP, now=pair.now)
+    pair.settle()
+    pair.hang_up()
+    (entry,) = [each for each in pair.report()["timeline"] if each["event"] == "srtp-rejected"]
+    assert (entry["failed"], entry["replayed"]) == (2, len(replayed))

@@ -18,10 +18,11 @@ from siprec_core.media.commands import SendMedia
 from siprec_core.media.reports import RtcpReporter, SenderState
 from siprec_core.media.sender import RtpSender
 from siprec_core.recording.call_events import AudioFinished
+from siprec_core.recording.reception import Reception, blocks_of, received
 from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sdp.offer import NegotiatedLine
-from siprec_core.types import Address, MediaId
+from siprec_core.types import Address, DatagramBatch, MediaId
 
 
 @dataclass(slots=True)
@@ -45,6 +46,8 @@ class _Stream:
     """RTP packets of senders before this one."""
     octets: int = 0
     """Octets of payload of senders before this one."""
+    reception: Reception | None = None
+    """What the server said last."""
     held: bool = False
     finishing: bool = False
     finished: bool = False
@@ -86,9 +89,7 @@ class ClientAudio:
             stream.events = _events(line, chosen)
             self._go_on(stream, now)
         if label in self._streams:
-            # RFC 3711 3.4: SRTCP has to be authenticated; on an encrypted line there is none in the clear.
-            to = line.remote_rtcp if line.crypto is None else None
-            self._streams[label].reporter.aim(to, mux=False, local_host=None)
+            self._streams[label].reporter.aim(line.remote_rtcp, mux=False, local_host=None)
 
     def hold(self, label: str) -> None:
         """Send nothing of a stream until it is negotiated again; audio that waits is dropped then."""
@@ -132,6 +133,22 @@ class ClientAudio:
         """Give how much audio waits for its time, in seconds; raises LocalProtocolError for a stream not taken."""
         stream = self._stream(label)
         return 0.0 if stream.held else stream.sender.queued_seconds
+
+    def receive(self, media: MediaId, batch: DatagramBatch) -> None:
+        """Take datagrams that came back to the ports of a stream: reports on it count, all else is passed over."""
+        for stream in self._streams.values():
+            if stream.media != media:
+                continue
+            for data, _, arrival in batch:
+                at_ns = self._time_base.unix_ns_at(arrival)
+                for block in blocks_of(data):
+                    if block.ssrc == stream.ssrc:
+                        rate = stream.format.clock_rate
+                        stream.reception = received(stream.reception, block, clock_rate=rate, at_ns=at_ns)
+
+    def reception(self, label: str) -> Reception | None:
+        """Give what the server reported last of a stream, None before it did."""
+        return self._stream(label).reception
 
     def next_timeout(self) -> float | None:
         """Give the instant of the next packet or report."""
@@ -271,6 +288,11 @@ class AudioDoors(ABC):
     def queued_seconds(self, label: str) -> float:
         """Give how much audio of a stream waits for its time, in seconds; raises as `sample_rate` does."""
         return self._audio.queued_seconds(label)
+
+    def reception(self, label: str) -> Reception | None:
+        """Give what the server reported last of a stream (RTCP), None before it did; raises LocalProtocolError for one
+        that it does not take."""
+        return self._audio.reception(label)
 
     @abstractmethod
     def _drain_audio(self) -> None:

@@ -384,7 +384,7 @@ class SessionExchanges(ABC):
             )
         # The line stands in the journal before the answer that lets its packets come.
         self._describe_lines(exchange.plan, now)
-        self._secure.agree(exchange.plan, now=now)
+        self._secure.agree(exchange.plan, answer, now=now)
         self.account.offer_answered(exchange.offer, exchange.plan, answer, now=now)
         self._answered = Answered(offer=exchange.offer, plan=exchange.plan, answer=answer)
         self._exchange = None
@@ -409,7 +409,7 @@ class SessionExchanges(ABC):
             self._note_finding(finding("sdp-answer-line-count", "answer", message), now)
             return
         changed = plan.accepted != self._answered.plan.accepted
-        self._secure.agree(plan, now=now)
+        self._secure.agree(plan, ours, now=now)
         self.account.offer_answered(theirs, plan, ours, now=now)
         answered = self._answered = Answered(offer=theirs, plan=plan, answer=ours)
         self._drop_exchange(answered)

@@ -13,14 +13,16 @@ from siprec_core.media.outputs import SenderReported
 from siprec_core.media.reports import RtcpReporter
 from siprec_core.recording.account import LineAccount
 from siprec_core.recording.lines import MediaLine
+from siprec_core.recording.securing import SecureLines
 
 
 class LineReports:
     """The reporters of one session by media line. Its lines share one CNAME, made for this session (RFC 7022 4.2)."""
 
-    __slots__ = ("_cname", "_ids", "_limits", "_lines", "_reporters")
+    __slots__ = ("_cname", "_ids", "_limits", "_lines", "_reporters", "_secure")
 
-    def __init__(self, *, ids: Ids, limits: Limits) -> None:
+    def __init__(self, secure: SecureLines, *, ids: Ids, limits: Limits) -> None:
+        self._secure = secure
         self._ids = ids
         self._limits = limits
         self._cname = ids.cname()
@@ -47,7 +49,7 @@ class LineReports:
             self._aim(index, reporter)
             del self._lines[index]
             reporter.goodbye()
-            yield from _drained(reporter)
+            yield from self._drained(index, reporter)
 
     def next_timeout(self) -> float | None:
         """Give the instant at which the next report is due."""
@@ -59,18 +61,18 @@ class LineReports:
             if now >= reporter.next_timeout():
                 self._aim(index, reporter)
                 reporter.report(self._lines[index][0].receiver.statistics().sources, now=now)
-                yield from _drained(reporter)
+                yield from self._drained(index, reporter)
 
     def _aim(self, index: int, reporter: RtcpReporter) -> None:
         account, line = self._lines[index]
         plan = account.plan
-        # RFC 3711 3.4: SRTCP has to be authenticated; a report in the clear would be none. A client that has an address
-        # for RTP and none for RTCP wants no reports (RFC 3556 section 2).
-        unwanted = plan.crypto is not None or (plan.remote_rtp is not None and plan.remote_rtcp is None)
+        # A client that has an address for RTP and none for RTCP wants no reports (RFC 3556 section 2).
+        unwanted = plan.remote_rtp is not None and plan.remote_rtcp is None
         to = None if unwanted else account.receiver.report_address
         reporter.aim(to, mux=line.mux, local_host=line.host)
 
-
-def _drained(reporter: RtcpReporter) -> Iterator[SendMedia]:
-    while (command := reporter.poll_output()) is not None:
-        yield command
+    def _drained(self, index: int, reporter: RtcpReporter) -> Iterator[SendMedia]:
+        while (command := reporter.poll_output()) is not None:
+            sealed = self._secure.seal(index, command)
+            if sealed is not None:
+                yield sealed

@@ -6,7 +6,7 @@ blots them out of those that it keeps.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from siprec_core.entropy import Ids
 from siprec_core.errors import LocalProtocolError
@@ -46,13 +46,14 @@ _LONGEST_PTIME: Final = 40
 class SecureLines:
     """The encrypted lines of one session."""
 
-    __slots__ = ("_ciphers", "_limits", "_policy", "_provider", "_told_unavailable", "suites")
+    __slots__ = ("_ciphers", "_limits", "_policy", "_provider", "_sending", "_told_unavailable", "suites")
 
     def __init__(self, provider: CryptoProvider | None, policy: SrtpPolicy, *, limits: Limits) -> None:
         self._provider = provider
         self._policy = policy
         self._limits = limits
         self._ciphers: dict[int, LineCipher] = {}
+        self._sending = _SendingCiphers[int](provider)
         self._told_unavailable = False
         self.suites: tuple[str, ...] = usable_suites(provider)
         """The crypto suites that may be accepted, most wanted first."""
@@ -70,14 +71,16 @@ class SecureLines:
         self._told_unavailable = True
         return (finding("srtp-unavailable", "offer"),)
 
-    def agree(self, plan: AnswerPlan, *, now: float) -> None:
-        """Take the keys of an exchange that is complete, before the packets under them come.
+    def agree(self, plan: AnswerPlan, ours: SessionDescription, *, now: float) -> None:
+        """Take the keys of an exchange that is complete, before the packets under them come; `ours` is our description.
 
         A line that is not accepted keeps its keys: its last packets are still handed over.
         """
         if self._provider is None:
             return
         for line in plan.accepted:
+            own = ours.media[line.index].crypto_attributes
+            self._sending.agree(line.index, own[0] if line.crypto is not None and own else None)
             if line.crypto is None:
                 self._ciphers.pop(line.index, None)
                 continue
@@ -91,6 +94,13 @@ class SecureLines:
         """Give the authentic datagrams of a line, decrypted; those of a line without encryption as they are."""
         cipher = self._ciphers.get(index)
         return batch if cipher is None else cipher.receive(batch, component=component)
+
+    def seal(self, index: int, command: SendMedia) -> SendMedia | None:
+        """Give a report of ours as it leaves: encrypted, or on a line without encryption as it is; None drops it."""
+        # RFC 3711 3.4: SRTCP is authenticated; on an encrypted line nothing leaves in the clear.
+        if index in self._ciphers and index not in self._sending:
+            return None
+        return self._sending.seal(index, command)
 
     def poll(self, index: int) -> SourceFinding | None:
         """Give what the cipher of a line has to tell, None when there is nothing more."""
@@ -107,14 +117,16 @@ class SecureLines:
         return {index: cipher.counts for index, cipher in self._ciphers.items() if any(cipher.counts)}
 
 
-class SecureSending:
-    """The encryption of what a recording client sends."""
+class SecureStreams:
+    """The encryption of a recording client: of what it sends, and of the reports that come back."""
 
-    __slots__ = ("_ciphers", "_provider")
+    __slots__ = ("_limits", "_provider", "_receiving", "_sending")
 
-    def __init__(self, provider: CryptoProvider | None) -> None:
+    def __init__(self, provider: CryptoProvider | None, *, limits: Limits) -> None:
         self._provider = provider
-        self._ciphers: dict[MediaId, tuple[MasterKey, SendingCipher]] = {}
+        self._limits = limits
+        self._sending = _SendingCiphers[MediaId](provider)
+        self._receiving: dict[MediaId, LineCipher] = {}
 
     def check(self, suites: Sequence[str]) -> None:
         """Raise LocalProtocolError for a suite that there are no ciphers for."""
@@ -123,22 +135,60 @@ class SecureSending:
             if suite not in known:
                 raise LocalProtocolError(f"no ciphers for the crypto suite {suite!r}; there are: {', '.join(known)}")
 
-    def agree(self, media: MediaId, line: NegotiatedLine) -> NegotiatedLine:
+    def agree(self, media: MediaId, line: NegotiatedLine, *, now: float) -> NegotiatedLine:
         """Encrypt from now on as a line was negotiated, and give the line with packets short enough for that.
 
         The context goes on while the key is the same, for its SSRC and sequence numbers do (RFC 3711 section 9.1).
         """
         if self._provider is None or line.crypto is None:
             return line
-        master = MasterKey(line.crypto.suite, line.crypto.keys[0].key)
-        known = self._ciphers.get(media)
-        if known is None or known[0] != master:
-            self._ciphers[media] = master, SendingCipher(self._provider, master)
+        self._sending.agree(media, line.crypto)
+        if line.remote_crypto is not None:
+            cipher = self._receiving.get(media)
+            if cipher is None:
+                where = f"stream {line.label}"
+                cipher = self._receiving[media] = LineCipher(self._provider, limits=self._limits, where=where)
+            cipher.agree(receiving_keys(line.remote_crypto), now=now)
         return line if line.ptime is None else replace(line, ptime=min(line.ptime, _LONGEST_PTIME))
 
     def seal(self, command: SendMedia) -> SendMedia | None:
         """Give a packet as it leaves: encrypted, or on a line without encryption as it is; None drops it."""
-        known = self._ciphers.get(command.media)
+        return self._sending.seal(command.media, command)
+
+    def receive(self, media: MediaId, batch: DatagramBatch, *, component: Component) -> DatagramBatch:
+        """Give the authentic datagrams of a line, decrypted; those of a line without encryption as they are."""
+        cipher = self._receiving.get(media)
+        return batch if cipher is None else cipher.receive(batch, component=component)
+
+
+_LineT = TypeVar("_LineT")
+
+
+class _SendingCiphers(Generic[_LineT]):
+    """Ciphers of what leaves, by line; each lives as long as its key."""
+
+    __slots__ = ("_by_line", "_provider")
+
+    def __init__(self, provider: CryptoProvider | None) -> None:
+        self._provider = provider
+        self._by_line: dict[_LineT, tuple[MasterKey, SendingCipher]] = {}
+
+    def __contains__(self, line: object) -> bool:
+        return line in self._by_line
+
+    def agree(self, line: _LineT, ours: CryptoAttribute | None) -> None:
+        """Encrypt with the first key of an attribute of ours, or with none."""
+        if ours is None or self._provider is None:
+            self._by_line.pop(line, None)
+            return
+        master = MasterKey(ours.suite, ours.keys[0].key)
+        known = self._by_line.get(line)
+        if known is None or known[0] != master:
+            self._by_line[line] = master, SendingCipher(self._provider, master)
+
+    def seal(self, line: _LineT, command: SendMedia) -> SendMedia | None:
+        """Give a packet as it leaves; None drops it."""
+        known = self._by_line.get(line)
         return command if known is None else known[1].seal(command)
 
 

@@ -92,7 +92,7 @@ class RecordingSession(SessionExchanges):
         super().__init__(
             invitation, config=config, resources=resources, time_base=time_base, sdp_session=sdp_session, now=now
         )
-        self._reports = LineReports(ids=resources.ids, limits=config.limits)
+        self._reports = LineReports(self._secure, ids=resources.ids, limits=config.limits)
         self._watch = MediaWatch(config.limits)
         self._ends_at: float | None = None
         self._last_heard = now

@@ -33,6 +33,17 @@ class ReportBlock:
     delay_since_last_sender_report: int = 0
     """DLSR in 1/65536 s."""
 
+    def round_trip(self, ntp_timestamp: int) -> float | None:
+        """Give the seconds to the reporter and back, for a report that comes at an instant of our wall clock; None when
+        it has heard no sender report, or tells what cannot be."""
+        if not self.last_sender_report:
+            return None
+        # RFC 3550 6.4.1: A - LSR - DLSR, all of them the middle 32 bits of NTP timestamps.
+        arrival = ntp_timestamp >> 16
+        elapsed = (arrival - self.last_sender_report - self.delay_since_last_sender_report) & 0xFFFF_FFFF
+        # The clocks of LSR and DLSR tick at 65,536 Hz: a way of no time at all may come out below zero.
+        return elapsed / 65_536 if elapsed < 1 << 31 else 0.0 if elapsed > (1 << 32) - 64 else None
+
     def to_bytes(self) -> bytes:
         """Write the 24 octets; the count of lost packets is clamped to its 24 bits (RFC 3550 appendix A.3)."""
         lost = max(-(_LOST_MODULUS >> 1), min(self.cumulative_lost, (_LOST_MODULUS >> 1) - 1)) % _LOST_MODULUS

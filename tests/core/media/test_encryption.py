@@ -180,13 +180,13 @@ def test_garbage_never_raises_and_is_counted_or_passed(data: list[bytes], compon
 
 
 def test_what_leaves_is_sealed_rtcp_as_such() -> None:
-    cipher = SendingCipher(PretendProvider(), ONE)
     to = Address("192.0.2.9", 4000)
     for component, packet, rtcp in (
         (Component.RTP, rtp(1), False),
         (Component.RTCP, RECEIVER_REPORT, True),
         (Component.RTP, RECEIVER_REPORT, True),
     ):
+        cipher = SendingCipher(PretendProvider(), ONE)
         command = SendMedia(media=MediaId(3), component=component, to=to, data=packet)
         assert cipher.seal(command) == SendMedia(
             media=MediaId(3), component=component, to=to, data=sealed(packet, rtcp=rtcp)

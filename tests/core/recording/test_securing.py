@@ -10,7 +10,7 @@ from siprec_core.limits import Limits
 from siprec_core.media.commands import SendMedia
 from siprec_core.recording.securing import (
     SecureLines,
-    SecureSending,
+    SecureStreams,
     answer_keys,
     offered_crypto,
     receiving_keys,
@@ -140,7 +140,7 @@ def receive(lines: SecureLines, index: int, *data: bytes, at: float = 0.0) -> li
 def test_each_line_is_opened_with_its_own_key() -> None:
     lines = SecureLines(PretendProvider(), SrtpPolicy.ALLOW, limits=Limits())
     exchange = answered(offer("1", "2"), Ids(entropy(4)))
-    lines.agree(exchange.plan, now=0.0)
+    lines.agree(exchange.plan, exchange.answer, now=0.0)
     assert receive(lines, 0, sealed(exchange, 0, rtp(1))) == [rtp(1)]
     assert receive(lines, 1, sealed(exchange, 1, rtp(1))) == [rtp(1)]
     assert receive(lines, 1, sealed(exchange, 0, rtp(2))) == []
@@ -154,21 +154,22 @@ def test_each_line_is_opened_with_its_own_key() -> None:
 
 def test_lines_without_encryption_are_left_alone() -> None:
     lines = SecureLines(PretendProvider(), SrtpPolicy.ALLOW, limits=Limits())
-    secure, plain = answered(offer("1"), Ids(entropy(4))), planned(offer("1", secure=False))
+    secure = answered(offer("1"), Ids(entropy(4)))
+    plain = answered(offer("1", secure=False), Ids(entropy(4)))
     batch = DatagramBatch([rtp(1)], [SOURCE], [0.0])
     assert lines.receive(0, batch, component=Component.RTP) is batch
-    lines.agree(secure.plan, now=0.0)
+    lines.agree(secure.plan, secure.answer, now=0.0)
     assert receive(lines, 0, rtp(1)) == []
-    lines.agree(plain, now=0.0)
+    lines.agree(plain.plan, plain.answer, now=0.0)
     assert lines.receive(0, batch, component=Component.RTP) is batch
 
 
 def test_a_removed_line_keeps_its_key_for_its_last_packets() -> None:
     lines = SecureLines(PretendProvider(), SrtpPolicy.ALLOW, limits=Limits())
     exchange = answered(offer("1", "2"), Ids(entropy(4)))
-    lines.agree(exchange.plan, now=0.0)
+    lines.agree(exchange.plan, exchange.answer, now=0.0)
     left = tuple(replace(line, accepted=False, crypto=None) if line.index else line for line in exchange.plan.lines)
-    lines.agree(replace(exchange.plan, lines=left), now=1.0)
+    lines.agree(replace(exchange.plan, lines=left), exchange.answer, now=1.0)
     assert receive(lines, 1, sealed(exchange, 1, rtp(1))) == [rtp(1)]
 
 
@@ -179,7 +180,8 @@ def test_without_ciphers_encryption_is_off_and_that_is_told_once() -> None:
     assert lines.unavailable(offer("1", secure=False)) == ()
     assert [found.code for found in lines.unavailable(offer("1"))] == ["srtp-unavailable"]
     assert lines.unavailable(offer("1")) == ()
-    lines.agree(planned(offer("1")), now=0.0)
+    exchange = answered(offer("1"), Ids(entropy(4)))
+    lines.agree(exchange.plan, exchange.answer, now=0.0)
     assert receive(lines, 0, rtp(1)) == [rtp(1)]
     for provider, policy in ((PretendProvider(), SrtpPolicy.ALLOW), (None, SrtpPolicy.OFF)):
         quiet = SecureLines(provider, policy, limits=Limits())
@@ -193,29 +195,81 @@ def test_suites_come_in_our_order() -> None:
     assert usable_suites(backwards) == SUITES
 
 
-def send(cipher: SecureSending, data: bytes) -> SendMedia | None:
+def send(cipher: SecureStreams, data: bytes) -> SendMedia | None:
     return cipher.seal(SendMedia(media=MediaId(1), component=Component.RTP, to=SOURCE, data=data))
 
 
 @pytest.mark.requirement("3711-9.1-a")
 def test_a_client_seals_with_the_key_that_was_accepted_in_one_context() -> None:
     provider = PretendProvider()
-    sending = SecureSending(provider)
+    sending = SecureStreams(provider, limits=Limits())
     exchange = answered(offer("1"), Ids(entropy(4)))
     (line,) = read_answer(exchange.offer, exchange.answer).lines
     assert send(sending, rtp(1)) is not None
     for _ in range(2):
-        assert sending.agree(MediaId(1), replace(line, ptime=200)).ptime == 40
-    assert len(provider.made) == 1
+        assert sending.agree(MediaId(1), replace(line, ptime=200), now=0.0).ptime == 40
+    assert [sending for _, sending in provider.made] == [True, False], "one for each direction"
     command = send(sending, rtp(1))
     assert command is not None
     assert command.data == sealed(exchange, 0, rtp(1))
     assert send(sending, bytes(2_000)) is None
 
 
+REPORT = bytes.fromhex("80c9000100000001")
+
+
+@pytest.mark.requirement("3711-3.4-a")
+def test_reports_are_sealed_with_the_key_of_who_sends_them() -> None:
+    lines = SecureLines(PretendProvider(), SrtpPolicy.ALLOW, limits=Limits())
+    client = SecureStreams(PretendProvider(), limits=Limits())
+    exchange = answered(offer("1"), Ids(entropy(4)))
+    lines.agree(exchange.plan, exchange.answer, now=0.0)
+    (line,) = read_answer(exchange.offer, exchange.answer).lines
+    client.agree(MediaId(1), line, now=0.0)
+    report = SendMedia(media=MediaId(1), component=Component.RTCP, to=SOURCE, data=REPORT)
+    theirs = lines.seal(0, report)
+    ours = client.seal(report)
+    assert theirs is not None
+    assert ours is not None
+    assert len({theirs.data, ours.data, REPORT}) == 3
+    to_client = DatagramBatch([theirs.data, theirs.data, ours.data, REPORT], [SOURCE] * 4, [0.0] * 4)
+    assert [bytes(each) for each in client.receive(MediaId(1), to_client, component=Component.RTCP).datagrams] == [
+        REPORT
+    ]
+    to_server = DatagramBatch([ours.data, ours.data, theirs.data, REPORT], [SOURCE] * 4, [0.0] * 4)
+    assert [bytes(each) for each in lines.receive(0, to_server, component=Component.RTCP).datagrams] == [REPORT]
+    assert lines.counts() == {0: (2, 1)}
+    assert client.receive(MediaId(7), to_client, component=Component.RTCP) is to_client
+
+
+def test_nothing_leaves_an_encrypted_line_in_the_clear() -> None:
+    lines = SecureLines(PretendProvider(), SrtpPolicy.ALLOW, limits=Limits())
+    exchange = answered(offer("1"), Ids(entropy(4)))
+    keyless = answered(offer("1", secure=False), Ids(entropy(4)))
+    report = SendMedia(media=MediaId(1), component=Component.RTCP, to=SOURCE, data=REPORT)
+    assert lines.seal(0, report) is report
+    lines.agree(exchange.plan, keyless.answer, now=0.0)
+    assert lines.seal(0, report) is None
+    lines.agree(keyless.plan, keyless.answer, now=1.0)
+    assert lines.seal(0, report) is report
+
+
+def test_our_context_lives_as_long_as_our_key() -> None:
+    provider = PretendProvider()
+    lines = SecureLines(provider, SrtpPolicy.ALLOW, limits=Limits())
+    ids = Ids(entropy(4))
+    first = answered(offer("1"), ids)
+    for exchange in (first, answered(first.offer, ids, first)):
+        lines.agree(exchange.plan, exchange.answer, now=0.0)
+    assert [sending for _, sending in provider.made].count(True) == 1
+    rekeyed = answered(offer("1", seed=9), ids, first)
+    lines.agree(rekeyed.plan, rekeyed.answer, now=1.0)
+    assert [sending for _, sending in provider.made].count(True) == 2
+
+
 def test_a_client_without_the_cipher_says_so() -> None:
-    SecureSending(None).check(())
-    SecureSending(PretendProvider()).check(SUITES)
+    SecureStreams(None, limits=Limits()).check(())
+    SecureStreams(PretendProvider(), limits=Limits()).check(SUITES)
     for provider in (None, PretendProvider()):
         with pytest.raises(LocalProtocolError, match="no ciphers for the crypto suite 'AEAD_AES_256_GCM'"):
-            SecureSending(provider).check(("AEAD_AES_256_GCM",))
+            SecureStreams(provider, limits=Limits()).check(("AEAD_AES_256_GCM",))

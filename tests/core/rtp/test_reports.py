@@ -47,3 +47,23 @@ def test_what_does_not_fit_is_refused(packet_type: int, count: int, body: bytes)
         else:
             with pytest.raises(RemoteProtocolError):
                 kind.parse(packet)
+
+
+@pytest.mark.requirement("3550-6.4.1-a")
+def test_the_round_trip_of_the_example_of_the_rfc() -> None:
+    # RFC 3550 6.4.1, figure 2: A is 0xb710:8000, LSR 0xb705:2000, DLSR 0x0005:4000, the round trip 6.125 s.
+    block = ReportBlock(1, 0, 0, 0, 0, 0xB705_2000, 0x0005_4000)
+    assert block.round_trip(0xB710_8000 << 16) == 6.125
+
+
+@pytest.mark.parametrize(
+    ("last", "delay", "arrival", "expected"),
+    [
+        (0, 0, 5 << 32, None),
+        (0xFFFF_0000, 0x8000, 1 << 16, 0.5 + 2**-16),
+        (0x0005_0000, 0x0001_0000, 0x0005_0000 << 16, None),
+        (0x0005_0000, 1, 0x0005_0000 << 16, 0.0),
+    ],
+)
+def test_round_trips_that_wrap_or_cannot_be(last: int, delay: int, arrival: int, expected: float | None) -> None:
+    assert ReportBlock(1, 0, 0, 0, 0, last, delay).round_trip(arrival) == expected
