@@ -1,23 +1,31 @@
 """`siprec recover`, and a server that is killed in the middle of calls."""
 
+import itertools
 import json
 import os
 import random
 import shutil
 import signal
+import struct
+import threading
 import time
+from contextlib import ExitStack
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from siprec.tones import frequency_of, tone_share
+from siprec.tones import frequency_of, tone, tone_share
+from siprec_core.codecs.registry import encoder_for
 from siprec_core.containers.wav import read_wav
+from siprec_core.types import Address, Transport
 from siprec_sync.files import FileTree
 from siprec_sync.journal_file import JournalFile
 from tests.app.programs import Program, serving, start
 from tests.app.test_serve import ask, options, wait_for
+from tests.contract.peer import Peer
 from tests.core.messages import invite, status
 
 LOST_SECONDS = 1.2
@@ -168,54 +176,102 @@ def test_below_the_reserve_new_calls_are_refused(tmp_path: Path) -> None:
     assert "storage-full" in server.errors
 
 
-def killed_in_calls(folder: Path, chance: random.Random) -> float:
-    """Kill a server at some moment of three calls; give the moment, seconds since 1970."""
+WORKERS = ("asyncio", "uvloop", "trio", "sync")
+CALLS = 6
+"""Calls of two lines that each server is killed in."""
+LINE_TONES = tuple(
+    [encoder.encode(pcm[320 * number : 320 * (number + 1)]) for number in range(50)]
+    for encoder, pcm in ((encoder_for("PCMU", 8_000, 1), tone(frequency_of(index), 1.0, 8_000)) for index in range(2))
+    if encoder is not None
+)
+"""A second of audio of each line in packets: tones of whole hertz go on without a break."""
+
+
+def talk_until(dead: threading.Event, calls: list[tuple[Peer, list[int]]]) -> None:
+    """Send audio on all lines of all calls, packet by packet in step, until the server is dead."""
+    begin = time.monotonic()
+    for number in itertools.count():
+        if dead.wait(max(0.0, begin + 0.02 * number - time.monotonic())):
+            return
+        head = struct.pack("!BBHI", 0x80, 0, (65_500 + number) & 0xFFFF, 160 * number)
+        for peer, ports in calls:
+            for index, port in enumerate(ports):
+                payload = LINE_TONES[index][number % 50]
+                peer.media.sendto(head + struct.pack("!I", index + 1) + payload, (peer.target.host, port))
+
+
+def killed_in_calls(folder: Path, worker: str, chance: random.Random) -> float:
+    """Kill a server at some moment of its calls; give the moment, seconds since 1970."""
     (folder / "ready.json").unlink(missing_ok=True)
-    with serving(folder, "-b", "udp://127.0.0.1:0", "-b", "tcp://127.0.0.1:0") as server:
-        before = len(server.reports())
-        calls = [
-            start(["call", server.target(transport), "--seconds", "30"], folder) for transport in ("udp", "tcp", "udp")
-        ]
-        wait_for(lambda: len(server.reports()) == before + len(calls))
+    binds = ("-b", "udp://127.0.0.1:0", "-b", "tcp://127.0.0.1:0", "--worker", worker)
+    with ExitStack() as stack:
+        server = stack.enter_context(serving(folder, *binds))
+        calls = []
+        for number in range(CALLS):
+            transport = (Transport.UDP, Transport.TCP)[number % 2]
+            (port,) = [each["port"] for each in server.ready["listeners"] if each["transport"] == transport.value]
+            peer = stack.enter_context(Peer(transport, Address("127.0.0.1", port)))
+            peer.call_id = f"{worker}-{number}"
+            calls.append((peer, peer.establish(streams=2)))
+        dead = threading.Event()
+        talking = threading.Thread(target=talk_until, args=(dead, calls))
+        talking.start()
         time.sleep(chance.uniform(1.5, 3.0))
         moment = time.time()
         os.kill(server.program.pid, signal.SIGKILL)
+        dead.set()
+        talking.join()
         server.program.communicate()
-    for call in calls:
-        call.kill()
-        call.communicate()
     return moment
 
 
+def assert_kept(folder: Path, moment: float) -> None:
+    """Fail unless a recording is there and playable up to shortly before a moment."""
+    report = report_of(folder)
+    assert (report["status"], report["end_reason"], len(report["streams"])) == ("recovered", "crash", 2)
+    for index, stream in enumerate(report["streams"]):
+        wav, pcm = read_wav((folder / stream["file"]).read_bytes())
+        assert tone_share(pcm, frequency_of(index), wav.sample_rate) > 0.9
+        assert (stream["packets_lost"], stream["packets_rejected"]) == (0, 0)
+        assert abs(stream["duration"] - 0.02 * stream["packets_received"]) < 0.001
+        last = datetime.fromisoformat(stream["last_packet_at"]).timestamp()
+        assert last <= moment + 0.1
+        assert moment - last <= LOST_SECONDS
+
+
+@pytest.mark.timeout(180)  # five servers, one after the other
 def test_a_kill_costs_the_last_second_at_most(siprec: Program, tmp_path: Path) -> None:
+    """Servers on every worker are killed in their calls, one after the other; the last one recovers all calls."""
     chance = random.Random(7)
-    moments = [killed_in_calls(tmp_path, chance) for _ in range(2)]
+    workers = [each for each in WORKERS if each in ("asyncio", "sync") or find_spec(each) is not None]
+    moments = {worker: killed_in_calls(tmp_path, worker, chance) for worker in workers}
     root = tmp_path / "recordings"
     (tmp_path / "ready.json").unlink(missing_ok=True)
     with serving(tmp_path, "-b", "udp://127.0.0.1:0") as server:
         wait_for(lambda: all(report["status"] == "recovered" for report in server.reports()))
         assert server.end() == 0
-    folders = sorted(path.parent for path in root.rglob("recording.json"))
-    assert len(folders) == 6
-    for folder in folders:
-        report = report_of(folder)
-        assert report["end_reason"] == "crash"
-        for index, stream in enumerate(report["streams"]):
-            wav, pcm = read_wav((folder / stream["file"]).read_bytes())
-            assert tone_share(pcm, frequency_of(index), wav.sample_rate) > 0.9
-            assert stream["packets_lost"] == 0
-            last = datetime.fromisoformat(stream["last_packet_at"]).timestamp()
-            assert min(moment - last for moment in moments if moment >= last) <= LOST_SECONDS
+    folders = {report_of(path.parent)["call_id"]: path.parent for path in root.rglob("recording.json")}
+    assert sorted(folders) == sorted(f"{worker}-{number}" for worker in workers for number in range(CALLS))
+    for call_id, folder in folders.items():
+        assert_kept(folder, moments[call_id.partition("-")[0]])
     assert siprec("verify", root).code == 0
-    assert siprec("render", folders[0] / "journal.pcapng", "-o", tmp_path / "again").code == 0
-    for path in (tmp_path / "again").iterdir():
-        if path.is_file():
-            assert path.read_bytes() == (folders[0] / path.name).read_bytes()
-    damaged = folders[1] / "mix.wav"
-    octets = bytearray(damaged.read_bytes())
-    octets[len(octets) // 2] ^= 1
-    damaged.write_bytes(octets)
-    assert siprec("verify", root).code == 1
+    for worker in workers:
+        folder, again = folders[f"{worker}-0"], tmp_path / f"again-{worker}"
+        assert siprec("render", folder / "journal.pcapng", "-o", again).code == 0
+        assert files_below(again) == files_below(folder)
+    for folder in folders.values():
+        damaged = folder / chance.choice(report_of(folder)["files"])["name"]
+        whole = damaged.read_bytes()
+        octets = bytearray(whole)
+        octets[chance.randrange(len(octets))] ^= 1 << chance.randrange(8)
+        damaged.write_bytes(octets)
+        assert siprec("verify", folder).code == 1
+        damaged.write_bytes(whole)
+    assert siprec("verify", root).code == 0
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_recording_made_again_by_hand_is_the_same(siprec: Program, whole: Path, tmp_path: Path) -> None:
