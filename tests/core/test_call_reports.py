@@ -10,6 +10,7 @@ from siprec_core.rtp.rtcp import Goodbye, parse_compound
 from siprec_core.rtp.sdes import SourceDescription
 from siprec_core.types import Address
 from tests.core.harness import Pair
+from tests.core.recording.test_replay import report_after
 
 TONE = bytes(2 * 8_000)
 
@@ -32,6 +33,12 @@ def test_server_sends_reports_from_its_rtcp_ports_and_never_rtp() -> None:
     (block,) = first[0].blocks if isinstance(first[0], ReceiverReport) else ()
     assert (block.cumulative_lost, block.fraction_lost) == (0, 0)
     assert [type(packet) for packet in last] == [ReceiverReport, SourceDescription, Goodbye]
+    (journal,) = [data for name, data in pair.server.files.items() if name.endswith("journal.pcapng")]
+    heard = report_after(journal).streams[0].rtcp
+    assert heard.reports_sent == len(sent)
+    assert heard.reports_received > heard.sender_reports >= 1, "who has fallen silent sends receiver reports"
+    assert (heard.goodbye, heard.round_trip) == (None, None)
+    assert heard.cname
 
 
 @pytest.mark.requirement("7866-8.1.1-a", "3550-6.4.1-a", "3550-6.6-a")

@@ -88,7 +88,7 @@ class LineStatistics:
     """Payload types received, in order of appearance."""
     sources: tuple[SourceStatistics, ...]
     """One entry per source, in order of appearance."""
-    control: ControlStatistics = ControlStatistics()
+    control: ControlStatistics = field(default_factory=ControlStatistics)
     """What RTCP told."""
 
 

@@ -24,6 +24,7 @@ from siprec_core.recording.binding import (
     sessions_json,
     spans_json,
 )
+from siprec_core.recording.control_report import ControlReport, SentReports
 from siprec_core.recording.journal import JsonValue, NoteFields
 from siprec_core.recording.report import Initiator, RecordingReport, StreamReport
 from siprec_core.rtp.payload import PayloadFormat
@@ -54,7 +55,18 @@ _OTHER_RANK = 5
 class LineAccount:
     """One media line that was accepted at some time."""
 
-    __slots__ = ("active", "formats", "held_ns", "index", "local_port", "plan", "presses", "receiver", "rejected")
+    __slots__ = (
+        "active",
+        "formats",
+        "held_ns",
+        "index",
+        "local_port",
+        "plan",
+        "presses",
+        "receiver",
+        "rejected",
+        "reports",
+    )
 
     def __init__(self, plan: LinePlan, receiver: MediaReceiver) -> None:
         self.index = plan.index
@@ -69,6 +81,8 @@ class LineAccount:
         """When the line was last put on hold, nanoseconds since 1970."""
         self.rejected: int | None = None
         """Packets rejected, as a journal tells; None: as counted by `receiver`."""
+        self.reports: SentReports | None = None
+        """Our reports on the line, once it is over."""
         self.formats: dict[int, AcceptedFormat] = {}
         """Formats by payload type, those of earlier answers included."""
         self.presses: list[tuple[KeyPress, dict[str, object]]] = []
@@ -268,6 +282,12 @@ class RecordingAccount:
         if known is not None:
             known.rejected = count
 
+    def reports_sent(self, line: int, reports: SentReports) -> None:
+        """Take what we reported on a line, at its end."""
+        known = self.lines.get(line)
+        if known is not None:
+            known.reports = reports
+
     def senders(self, line: int) -> tuple[str, ...]:
         """Give the ids of the participants who send the stream of a line, as far as the metadata say."""
         wanted = [(index, self.lines[index].plan.label) for index in sorted(self.lines)]
@@ -360,6 +380,7 @@ class RecordingAccount:
             last_packet_ns=last_ns,
             duration=0.0 if first_ns is None or last_ns is None else max(last_ns - first_ns, 0) / 1_000_000_000,
             dtmf=tuple(self._digit(press) for press, _ in line.presses),
+            rtcp=ControlReport.of(statistics, line.reports, self._time_base),
         )
 
     def _digit(self, press: KeyPress) -> dict[str, object]:

@@ -21,6 +21,7 @@ from siprec_core.containers.packets import DatagramEncoder, TcpFlowWriter
 from siprec_core.containers.pcapng import ENHANCED_PACKET_BLOCK, OPTION_SIZE, PcapngEncoder
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
+from siprec_core.recording.control_report import SentReports
 from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SessionId
 
@@ -193,15 +194,21 @@ class JournalWriter:
         now: float,
         received: Mapping[int, int],
         rejected: Mapping[int, int],
+        reports: Mapping[int, SentReports] | None = None,
         ended: float | None = None,
     ) -> bytes:
-        """End the journal with an `end_reason` and, by line, packets received and rejected.
+        """End the journal with an `end_reason` and, by line, packets received and rejected, and reports sent.
 
         `ended` is when the call was over, `now` without it.
         """
         blocks = [
             self._statistics(
-                "line-end", {}, now=now, line=line, received=received.get(line, 0), dropped=rejected.get(line, 0)
+                "line-end",
+                _reports_fields((reports or {}).get(line)),
+                now=now,
+                line=line,
+                received=received.get(line, 0),
+                dropped=rejected.get(line, 0),
             )
             for line in sorted(self._lines)
         ]
@@ -310,6 +317,19 @@ def _finding_fields(found: Finding) -> NoteFields:
     if found.column is not None:
         fields["at_column"] = found.column
     return fields
+
+
+def _reports_fields(reports: SentReports | None) -> NoteFields:
+    return {} if reports is None else {"reports_sent": reports.count, "reports_ssrc": reports.ssrc}
+
+
+def read_reports(fields: Mapping[str, object]) -> SentReports | None:
+    """Give the reports that we sent on a line, as the note of its end tells; None when it tells nothing of them."""
+    match fields:
+        case {"reports_sent": int(count), "reports_ssrc": int(ssrc)}:
+            return SentReports(count, ssrc)
+        case _:
+            return None
 
 
 def read_finding(fields: Mapping[str, object]) -> Finding | None:

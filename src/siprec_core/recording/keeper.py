@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from siprec_core.findings import Finding
 from siprec_core.machine import Puts
 from siprec_core.recording.commands import CloseSink, SinkCommand, WriteSink
+from siprec_core.recording.control_report import SentReports
 from siprec_core.recording.journal import JournalWriter, NoteFields
 from siprec_core.recording.report import Initiator
 from siprec_core.types import Address, Component, Flow, SinkId
@@ -98,10 +99,18 @@ class JournalKeeper:
             self._gather(self._writer.note(kind, fields, now=now, line=line), now)
 
     def finish(
-        self, reason: str, *, ended: float, received: Mapping[int, int], rejected: Mapping[int, int], now: float
+        self,
+        reason: str,
+        *,
+        ended: float,
+        received: Mapping[int, int],
+        rejected: Mapping[int, int],
+        reports: Mapping[int, SentReports],
+        now: float,
     ) -> None:
-        """End the journal with the reason and instant of the end and, by line, the packets received and rejected."""
-        block = self._writer.finish(reason, now=now, received=received, rejected=rejected, ended=ended)
+        """End the journal with the reason and instant of the end and, by line, the packets received and rejected and
+        the reports sent."""
+        block = self._writer.finish(reason, now=now, received=received, rejected=rejected, reports=reports, ended=ended)
         self._gather(block, now)
         self.flush()
         if self.sink is not None:

@@ -17,7 +17,15 @@ from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.media.outputs import SenderReported, SourceFinding
 from siprec_core.recording.account import RecordingAccount
-from siprec_core.recording.journal import LINE_INTERFACE, NOTE_KEY, JsonValue, NoteFields, read_finding, read_note
+from siprec_core.recording.journal import (
+    LINE_INTERFACE,
+    NOTE_KEY,
+    JsonValue,
+    NoteFields,
+    read_finding,
+    read_note,
+    read_reports,
+)
 from siprec_core.recording.media_ports import media_ports
 from siprec_core.recording.outbound import agent_of
 from siprec_core.recording.request import RecordingBody
@@ -337,6 +345,9 @@ class Replay:
         elif kind == "line-end":
             if index is not None and statistics.dropped is not None:
                 self.account.count_rejected(index, statistics.dropped)
+            reports = read_reports(note)
+            if index is not None and reports is not None:
+                self.account.reports_sent(index, reports)
         elif kind == "finding":
             found = read_finding(note)
             if found is not None:

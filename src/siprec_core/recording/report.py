@@ -1,11 +1,12 @@
 """The report of one recording: what `recording.json` says, as a value."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from siprec_core.clock import format_instant
 from siprec_core.findings import Finding
+from siprec_core.recording.control_report import ControlReport
 from siprec_core.types import Address, SessionId, Transport
 
 REPORT_VERSION = 1
@@ -64,6 +65,8 @@ class StreamReport:
     """Seconds put in for gaps."""
     dtmf: tuple[dict[str, object], ...] = ()
     """Keys pressed (RFC 4733): `digit`, `at`, `duration`, in the order in which they came."""
+    rtcp: ControlReport = field(default_factory=ControlReport)
+    """The reports of both sides."""
     file: str | None = None
 
     def as_json(self) -> dict[str, object]:
@@ -89,6 +92,7 @@ class StreamReport:
             "duration": round(self.duration, 6),
             "silence": round(self.silence, 6),
             "dtmf": list(self.dtmf),
+            "rtcp": self.rtcp.as_json(),
             "file": self.file,
         }
 

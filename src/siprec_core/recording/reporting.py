@@ -12,6 +12,7 @@ from siprec_core.media.commands import SendMedia
 from siprec_core.media.outputs import SenderReported
 from siprec_core.media.reports import RtcpReporter
 from siprec_core.recording.account import LineAccount
+from siprec_core.recording.control_report import SentReports
 from siprec_core.recording.lines import MediaLine
 from siprec_core.recording.securing import SecureLines
 
@@ -19,7 +20,7 @@ from siprec_core.recording.securing import SecureLines
 class LineReports:
     """The reporters of one session by media line. Its lines share one CNAME, made for this session (RFC 7022 4.2)."""
 
-    __slots__ = ("_cname", "_ids", "_limits", "_lines", "_reporters", "_secure")
+    __slots__ = ("_cname", "_ids", "_limits", "_lines", "_reporters", "_secure", "sent")
 
     def __init__(self, secure: SecureLines, *, ids: Ids, limits: Limits) -> None:
         self._secure = secure
@@ -28,6 +29,8 @@ class LineReports:
         self._cname = ids.cname()
         self._lines: dict[int, tuple[LineAccount, MediaLine]] = {}
         self._reporters: dict[int, RtcpReporter] = {}
+        self.sent: dict[int, SentReports] = {}
+        """What was sent on lines that are closed."""
 
     def open(self, account: LineAccount, line: MediaLine, *, now: float) -> None:
         """Report on a line from now on; one that is reported on already goes on."""
@@ -50,6 +53,8 @@ class LineReports:
             del self._lines[index]
             reporter.goodbye()
             yield from self._drained(index, reporter)
+            before = self.sent.get(index, SentReports(0, reporter.ssrc)).count
+            self.sent[index] = SentReports(before + reporter.reports_sent, reporter.ssrc)
 
     def next_timeout(self) -> float | None:
         """Give the instant at which the next report is due."""

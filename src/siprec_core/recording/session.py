@@ -462,7 +462,11 @@ class RecordingSession(SessionExchanges):
         for index, counts in self._secure.counts().items():
             fields: NoteFields = {"failed": counts.failed, "replayed": counts.replayed}
             self._note("srtp-rejected", fields, now=self._ended, line=index)
-        self._journal.finish(self._end_reason, ended=self._ended, received=received, rejected=rejected, now=now)
+        reports = self._reports.sent
+        for index, sent in reports.items():
+            self.account.reports_sent(index, sent)
+        reason, ended = self._end_reason, self._ended
+        self._journal.finish(reason, ended=ended, received=received, rejected=rejected, reports=reports, now=now)
         self._outbox.put(RenderRecording(session=self.id, directory=self.directory))
 
     def _conclude(self, status: str, now: float) -> None:

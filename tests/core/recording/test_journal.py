@@ -12,7 +12,15 @@ from siprec_core.containers.reader import CaptureItem, CaptureReader
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity, finding
 from siprec_core.limits import Limits
-from siprec_core.recording.journal import JournalWriter, blot_secrets, read_finding, read_note, without_media
+from siprec_core.recording.control_report import SentReports
+from siprec_core.recording.journal import (
+    JournalWriter,
+    blot_secrets,
+    read_finding,
+    read_note,
+    read_reports,
+    without_media,
+)
 from siprec_core.sdp.crypto import read_crypto
 from siprec_core.types import Address, Component, Flow, FlowId, SessionId, Transport
 from tests.core.recording.calls import TIME_BASE, UNIX_NS
@@ -237,3 +245,9 @@ def test_credentials_on_several_lines_are_blotted_out(end: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_blotting_keeps_the_size(data: bytes) -> None:
     assert len(blot_secrets(data)) == len(data)
+
+
+def test_reports_sent_are_read_as_written_and_nothing_else_is() -> None:
+    assert read_reports({"reports_sent": 3, "reports_ssrc": 7}) == SentReports(3, 7)
+    for fields in ({}, {"reports_sent": 3}, {"reports_sent": "3", "reports_ssrc": 7}):
+        assert read_reports(fields) is None

@@ -105,7 +105,7 @@ def test_a_finding_before_the_opening_waits_for_it(bench: Bench) -> None:
 
 def test_the_end_is_written_before_the_sink_is_closed(bench: Bench) -> None:
     bench.open()
-    bench.keeper.finish("bye", ended=1.0, received={0: 5}, rejected={0: 1}, now=2.0)
+    bench.keeper.finish("bye", ended=1.0, received={0: 5}, rejected={0: 1}, reports={}, now=2.0)
     *writes, closed = bench.drain()
     assert closed == CloseSink(sink=SINK)
     data = b"".join(write.data for write in writes if isinstance(write, WriteSink))
