@@ -1,20 +1,25 @@
 """One recording call from its INVITE to its end, on either frontend, and what it showed of the server."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from ssl import SSLContext
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import siprec_anyio
 import siprec_sync
+from siprec.impairment import Impairment
 from siprec.options import Worker
 from siprec.outcome import CommandError, Exit
 from siprec.speech import Speech
 from siprec_core.errors import LocalProtocolError
 from siprec_core.findings import Finding, Severity
+from siprec_core.metadata.builder import MetadataBuilder
+from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
 from siprec_core.sdp.parser import parse_sdp
@@ -41,6 +46,8 @@ CHECKS: Final[dict[str, frozenset[str]]] = {
 """What is checked of an answer, and the findings that speak against it; all others are about its grammar."""
 _KEY_CHECK: Final = "one key of each line is accepted"
 _KEY_CODES: Final = frozenset(("sdp-answer-crypto",))
+TRANSFER_TO: Final = ("sip:zoe@example.com", "Zoe")
+"""Address and name of who comes in by a transfer."""
 _CLOSING_SECONDS = 5.0
 """How long we wait for the answer to our BYE."""
 _CANCEL_SECONDS = 0.5
@@ -60,8 +67,13 @@ class StreamOutcome:
     suite: str | None = None
     """The crypto suite that it is encrypted with, None when it is not."""
     packets_sent: int = 0
+    """Packets that left; those that were lost on purpose are not among them."""
+    packets_lost: int = 0
+    """Packets that were lost on purpose."""
+    packets_reordered: int = 0
+    """Packets that were sent behind the next one on purpose."""
     seconds: float = 0.0
-    """Audio sent."""
+    """Audio sent, with what was lost on purpose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +81,7 @@ class ChangeNote:
     """How the server took a change within the call."""
 
     change: str
-    """`hold` or `resume`."""
+    """`hold`, `resume` or `transfer`."""
     label: str
     status: int
     reason: str
@@ -109,6 +121,8 @@ class CallOutcome:
     end_reason: str | None = None
     encrypted: bool = False
     """The media was offered encrypted."""
+    impaired: bool = False
+    """Packets were lost or reordered on purpose."""
     unreachable: bool = False
     """Nothing answered: silence, or no connection (RFC 3261 section 8.1.3.1)."""
 
@@ -153,6 +167,11 @@ class CallOutcome:
                     "suite": stream.suite,
                     "remote": _address(stream.remote),
                     "packets_sent": stream.packets_sent,
+                    **(
+                        {"packets_lost": stream.packets_lost, "packets_reordered": stream.packets_reordered}
+                        if self.impaired
+                        else {}
+                    ),
                     "seconds": round(stream.seconds, 3),
                 }
                 for stream in self.streams
@@ -198,6 +217,14 @@ class CallPlan:
     tls: TlsFiles | SSLContext | None = None
     hold: tuple[float, float] | None = None
     """When all streams are held and when they go on, seconds of the audio."""
+    transfer: float | None = None
+    """When another takes the place of who speaks on the last stream, seconds of the audio."""
+    people: MetadataBuilder | None = None
+    """Those of `spec.metadata`, for the transfer."""
+    transferred: str = ""
+    """The participant of `people` who leaves."""
+    impairment: Impairment | None = None
+    """What loses and reorders packets; `config.media_path` has to lead through it."""
     timeout_seconds: float = 10.0
     """How long to wait for the answer, and for that to a change."""
     config: ClientConfig = field(default_factory=ClientConfig)
@@ -231,7 +258,7 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
             call.stop(timeout=_CANCEL_SECONDS)
         else:
             _answered(plan, outcome, answer)
-            _hold_sync(plan, outcome, call, answer.labels)
+            _talk_sync(plan, outcome, call, answer.labels)
             call.wait_sent()
             ended = call.stop(timeout=_CLOSING_SECONDS)
             _ended(outcome, plan, call.progress, ended)
@@ -240,55 +267,51 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
     return outcome
 
 
-def _hold_sync(plan: CallPlan, outcome: CallOutcome, call: siprec_sync.Call, labels: Sequence[str]) -> None:
-    """Send all audio, with the hold within it."""
-    if plan.hold is None:
-        _send_audio(plan, call, labels, outcome)
-        return
+def _talk_sync(plan: CallPlan, outcome: CallOutcome, call: siprec_sync.Call, labels: Sequence[str]) -> None:
+    """Send all audio, with the changes within it."""
     began = time.monotonic()
-    _send_audio(plan, call, labels, outcome, until=plan.hold[0])
-    for change, at in zip(("hold", "resume"), plan.hold, strict=True):
-        time.sleep(max(0.0, began + at - time.monotonic()))
-        for label in labels:
-            begin = call.pause if change == "hold" else call.resume
+    for stretch in _stretches(plan):
+        _send_audio(plan, call, labels, outcome, stretch)
+        if stretch.then is None:
+            continue
+        time.sleep(max(0.0, began + stretch.until - time.monotonic()))
+        for change in _changes(plan, stretch.then, labels):
             result: ChangeOutcome | TimeoutError | None
             try:
-                result = begin(label, plan.timeout_seconds)
+                result = change.begin_sync(call)(plan.timeout_seconds)
             except siprec_sync.ChangeRefusedError as error:
                 result = error.outcome
             except TimeoutError as error:
                 result = error
             except LocalProtocolError as error:
                 result = ChangeOutcome(status=481, reason=str(error), local=True)
-            _note(outcome, change, label, result)
-    if not call.progress.over:
-        _send_audio(plan, call, labels, outcome, since=plan.hold[1])
+            _note(outcome, change, result)
+        if call.progress.over:
+            return
 
 
-async def _hold_async(plan: CallPlan, outcome: CallOutcome, call: siprec_anyio.Call, labels: Sequence[str]) -> None:
-    """Send all audio, with the hold within it."""
-    if plan.hold is None:
-        _send_audio(plan, call, labels, outcome)
-        return
+async def _talk_async(plan: CallPlan, outcome: CallOutcome, call: siprec_anyio.Call, labels: Sequence[str]) -> None:
+    """Send all audio, with the changes within it."""
     began = time.monotonic()
-    _send_audio(plan, call, labels, outcome, until=plan.hold[0])
-    for change, at in zip(("hold", "resume"), plan.hold, strict=True):
-        await anyio.sleep(max(0.0, began + at - time.monotonic()))
-        for label in labels:
-            begin = call.pause if change == "hold" else call.resume
+    for stretch in _stretches(plan):
+        _send_audio(plan, call, labels, outcome, stretch)
+        if stretch.then is None:
+            continue
+        await anyio.sleep(max(0.0, began + stretch.until - time.monotonic()))
+        for change in _changes(plan, stretch.then, labels):
             result: ChangeOutcome | TimeoutError | None
             try:
                 with anyio.fail_after(plan.timeout_seconds):
-                    result = await begin(label)
+                    result = await change.begin_async(call)
             except siprec_anyio.ChangeRefusedError as error:
                 result = error.outcome
             except TimeoutError as error:
                 result = error
             except LocalProtocolError as error:
                 result = ChangeOutcome(status=481, reason=str(error), local=True)
-            _note(outcome, change, label, result)
-    if not call.progress.over:
-        _send_audio(plan, call, labels, outcome, since=plan.hold[1])
+            _note(outcome, change, result)
+        if call.progress.over:
+            return
 
 
 async def _call_async(plan: CallPlan) -> CallOutcome:
@@ -302,7 +325,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
                 _refused(outcome, error)
         if answer is not None:
             _answered(plan, outcome, answer)
-            await _hold_async(plan, outcome, call, answer.labels)
+            await _talk_async(plan, outcome, call, answer.labels)
             await call.wait_sent()
             ended = None
             with anyio.move_on_after(_CLOSING_SECONDS):
@@ -321,7 +344,12 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
 
 
 def _begin(plan: CallPlan) -> CallOutcome:
-    return CallOutcome(target=plan.target, encrypted=bool(plan.spec.srtp), started=time.monotonic())
+    return CallOutcome(
+        target=plan.target,
+        encrypted=bool(plan.spec.srtp),
+        impaired=plan.impairment is not None,
+        started=time.monotonic(),
+    )
 
 
 def _attempted(outcome: CallOutcome, progress: CallProgress) -> None:
@@ -364,25 +392,75 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
     outcome.streams = tuple(streams)
 
 
+class _Stretch(NamedTuple):
+    """Audio between two changes."""
+
+    since: float
+    until: float
+    then: str | None
+    """The change that follows, None at the end."""
+    held: bool
+    """Nothing is sent."""
+
+
+def _stretches(plan: CallPlan) -> list[_Stretch]:
+    """Cut the audio at the changes."""
+    changes = [] if plan.transfer is None else [(plan.transfer, "transfer")]
+    if plan.hold is not None:
+        changes += [(plan.hold[0], "hold"), (plan.hold[1], "resume")]
+    stretches, since, held = [], 0.0, False
+    for at, change in sorted(changes):
+        stretches.append(_Stretch(since, at, change, held))
+        since, held = at, change == "hold" or (held and change != "resume")
+    return [*stretches, _Stretch(since, math.inf, None, held)]
+
+
+class _Change(NamedTuple):
+    """One change towards the server."""
+
+    name: str
+    label: str
+    """Of the stream that it is about."""
+    document: MetadataDocument | None = None
+    """What is told, where the change is one of people."""
+
+    def begin_sync(self, call: siprec_sync.Call) -> Callable[[float], ChangeOutcome | None]:
+        """Give what waits up to some seconds for the server's answer."""
+        if self.document is not None:
+            return partial(call.update_metadata, self.document)
+        return partial(call.pause if self.name == "hold" else call.resume, self.label)
+
+    def begin_async(self, call: siprec_anyio.Call) -> Coroutine[object, object, ChangeOutcome | None]:
+        """Give what waits for the server's answer."""
+        if self.document is not None:
+            return call.update_metadata(self.document)
+        return call.pause(self.label) if self.name == "hold" else call.resume(self.label)
+
+
+def _changes(plan: CallPlan, name: str, labels: Sequence[str]) -> list[_Change]:
+    """Make the changes that one instant of the plan asks for."""
+    if name != "transfer" or plan.people is None:
+        return [_Change(name, label) for label in labels]
+    last = plan.spec.streams[-1]
+    plan.people.transfer(plan.transferred, TRANSFER_TO[0], TRANSFER_TO[1], unix_ns=time.time_ns())
+    return [_Change(name, last.label, plan.people.partial())]
+
+
 def _send_audio(
-    plan: CallPlan,
-    call: CallFacade,
-    labels: Sequence[str],
-    outcome: CallOutcome,
-    *,
-    since: float = 0.0,
-    until: float | None = None,
+    plan: CallPlan, call: CallFacade, labels: Sequence[str], outcome: CallOutcome, stretch: _Stretch
 ) -> None:
-    """Queue the audio between two instants; without `until` the keys follow, and then no more."""
+    """Queue the audio of a stretch; at the end the keys follow, and then no more."""
     for index, (stream, speech) in enumerate(zip(plan.spec.streams, plan.audio, strict=True)):
-        if stream.label in labels:
+        if stream.label not in labels:
+            continue
+        if not stretch.held:
             rate = call.sample_rate(stream.label)
-            end = None if until is None else _octets(until, rate)
-            call.send_audio(stream.label, speech.at(rate)[_octets(since, rate) : end])
-            if until is None:
-                if plan.digits and index == 0:
-                    _press(plan, call, stream.label, outcome)
-                call.finish_audio(stream.label)
+            end = None if stretch.then is None else _octets(stretch.until, rate)
+            call.send_audio(stream.label, speech.at(rate)[_octets(stretch.since, rate) : end])
+        if stretch.then is None:
+            if plan.digits and index == 0:
+                _press(plan, call, stream.label, outcome)
+            call.finish_audio(stream.label)
 
 
 def _press(plan: CallPlan, call: CallFacade, label: str, outcome: CallOutcome) -> None:
@@ -397,12 +475,15 @@ def _octets(seconds: float, sample_rate: int) -> int:
     return 2 * round(seconds * sample_rate)
 
 
-def _note(outcome: CallOutcome, change: str, label: str, result: ChangeOutcome | TimeoutError | None) -> None:
+def _note(outcome: CallOutcome, change: _Change, result: ChangeOutcome | TimeoutError | None) -> None:
     """Keep how a change went; None when there was nothing to change."""
     if result is None:
         return
     status, reason = (result.status, result.reason) if isinstance(result, ChangeOutcome) else (408, "no answer")
-    outcome.changes = (*outcome.changes, ChangeNote(change=change, label=label, status=status, reason=reason))
+    outcome.changes = (
+        *outcome.changes,
+        ChangeNote(change=change.name, label=change.label, status=status, reason=reason),
+    )
     if isinstance(result, ChangeOutcome):
         outcome.findings = (*outcome.findings, *result.findings)
 
@@ -410,9 +491,22 @@ def _note(outcome: CallOutcome, change: str, label: str, result: ChangeOutcome |
 def _ended(outcome: CallOutcome, plan: CallPlan, progress: CallProgress, ended: RecordingEnded | None) -> None:
     outcome.end_reason = "timeout-bye" if ended is None else ended.reason
     outcome.streams = tuple(
-        replace(stream, packets_sent=sent, seconds=sent * spec.ptime / 1000)
+        _sent(stream, progress.packets.get(stream.label, 0), spec.ptime, plan.impairment)
         for stream, spec in zip(outcome.streams, plan.spec.streams, strict=True)
-        for sent in (progress.packets.get(stream.label, 0),)
+    )
+
+
+def _sent(stream: StreamOutcome, packets: int, ptime: int, impairment: Impairment | None) -> StreamOutcome:
+    """Add what was sent of a stream; what the impairment kept back has not left."""
+    lost = reordered = 0
+    if impairment is not None and stream.remote is not None:
+        lost, reordered = impairment.lost[stream.remote], impairment.reordered[stream.remote]
+    return replace(
+        stream,
+        packets_sent=packets - lost,
+        packets_lost=lost,
+        packets_reordered=reordered,
+        seconds=packets * ptime / 1000,
     )
 
 

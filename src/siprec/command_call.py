@@ -2,27 +2,33 @@
 
 import argparse
 import itertools
+import os
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from ssl import SSLContext
 
 from siprec.callers import CallOutcome, CallPlan, is_kept, make_call
 from siprec.command_inspect import write_json
 from siprec.digest import caller
-from siprec.options import add_worker, positive_number, positive_seconds
+from siprec.impairment import Impairment
+from siprec.options import add_worker, percent, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit, unreadable
 from siprec.profiles import PROFILES
 from siprec.speech import Speech, Tone, offered_formats, read_clip
 from siprec.targets import may_need_tls, read_target
 from siprec.terminal import clean, finding_line, styled, table, write_text
 from siprec.tones import frequency_of
+from siprec.voice import Voice
 from siprec_core.errors import RemoteProtocolError
+from siprec_core.metadata.builder import MetadataBuilder
+from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import Dialect
 from siprec_core.recording.call import DEFAULT_FORMATS, CallSpec, ClientConfig, StreamSpec
 from siprec_core.sdp.attributes import TOKEN
 from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sip.uri import SipUri
-from siprec_core.types import Address
 from siprec_sync.tls import TlsFiles, client_context
 
 _SECONDS = 3.0
@@ -33,6 +39,7 @@ _EXAMPLES = """examples:
   siprec call sips:recorder.example.com --tls-ca authority.pem
   siprec call 127.0.0.1:5060 --profile broadworks --hold 1-2
   siprec call 127.0.0.1:5060 --dtmf 123#
+  siprec call 127.0.0.1:5060 --speech --seconds 10 --transfer 5 --loss 2 --reorder 1
   siprec call 'sips:recorder.example.com' --srtp
   siprec call 127.0.0.1:5060 --audio alice.wav --audio bob.wav --json
   siprec call 127.0.0.1:5060 --codecs G722/8000
@@ -97,6 +104,7 @@ def _add_audio(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="what a stream says, PCM of any rate; repeatable, first stream first (default: a tone for each)",
     )
+    add("--speech", action="store_true", help="say something like speech in place of tones")
     add(
         "--codecs",
         metavar="NAME",
@@ -104,6 +112,15 @@ def _add_audio(parser: argparse.ArgumentParser) -> None:
         help="codec to offer, as G722/8000; repeatable, most wanted first (default PCMU/8000, PCMA/8000)",
     )
     add("--hold", metavar="AT-UNTIL", type=_hold, help="hold all streams from second AT of the audio to UNTIL")
+    add(
+        "--transfer",
+        metavar="AT",
+        type=positive_seconds,
+        help="at second AT of the audio another takes the place of who speaks on the last stream",
+    )
+    add("--loss", metavar="PERCENT", type=percent, default=0.0, help="lose so many of the packets (default 0)")
+    add("--reorder", metavar="PERCENT", type=percent, default=0.0, help="send so many behind the next (default 0)")
+    add("--seed", metavar="N", type=positive_number, default=1, help="choose which packets these are (default 1)")
     add(
         "--dtmf",
         metavar="DIGITS",
@@ -151,8 +168,16 @@ def print_report(outcome: CallOutcome) -> None:
     )
     if not outcome.streams:
         return
-    encrypted = outcome.encrypted
-    head = ("label", "codec", *(["encrypted"] if encrypted else []), "sent to", "packets", "seconds")
+    encrypted, impaired = outcome.encrypted, outcome.impaired
+    head = (
+        "label",
+        "codec",
+        *(["encrypted"] if encrypted else []),
+        "sent to",
+        "packets",
+        *(["lost", "reordered"] if impaired else []),
+        "seconds",
+    )
     rows = [
         (
             stream.label,
@@ -160,6 +185,7 @@ def print_report(outcome: CallOutcome) -> None:
             *([stream.suite or "no"] if encrypted else []),
             stream.remote,
             stream.packets_sent,
+            *([stream.packets_lost, stream.packets_reordered] if impaired else []),
             f"{stream.seconds:.2f}",
         )
         for stream in outcome.streams
@@ -214,22 +240,26 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
     longest = max(speech.seconds for speech in audio)
     if arguments.hold is not None and arguments.hold[1] >= longest:
         raise CommandError(f"--hold: the audio is over after {longest:g} s")
+    if arguments.transfer is not None and arguments.transfer >= longest:
+        raise CommandError(f"--transfer: the audio is over after {longest:g} s")
+    dialect = Dialect.RFC7865 if profile is None else profile.dialect
     user = caller(arguments.user, arguments.password_file)
     digits = _digits(arguments.dtmf)
     formats = offered_formats(arguments.codecs or (), with_events=bool(digits))
-    return CallPlan(
+    impairment = _impairment(arguments)
+    plan = CallPlan(
         target=arguments.target,
         spec=CallSpec(
             uri=str(uri),
-            local=Address("", 0),
             streams=offered_streams(labels, formats=formats),
             from_uri=arguments.from_uri,
             srtp=arguments.srtp,
             metadata=None if arguments.metadata is None else _read(arguments.metadata),
-            dialect=Dialect.RFC7865 if profile is None else profile.dialect,
+            dialect=dialect,
         ),
         audio=audio,
         hold=arguments.hold,
+        impairment=impairment,
         digits=digits,
         tls=tls,
         timeout_seconds=arguments.timeout,
@@ -238,8 +268,31 @@ def _plan(arguments: argparse.Namespace) -> CallPlan:
             large_over_tcp="transport" not in uri.parameters,
             credentials=user,
             rewrite=None if profile is None else profile.rewrite,
+            media_path=None if impairment is None else impairment.pass_on,
         ),
     )
+    return plan if arguments.transfer is None else _with_transfer(plan, arguments.transfer)
+
+
+def _with_transfer(plan: CallPlan, at: float) -> CallPlan:
+    """Add the people of a plan, so that one of them can be replaced. Raises CommandError when others tell of them."""
+    if plan.spec.metadata is not None:
+        raise CommandError("--transfer and --metadata: give either")
+    people = MetadataBuilder(entropy=os.urandom, unix_ns=time.time_ns())
+    transferred = ""
+    for stream in plan.spec.streams:
+        transferred = people.join(stream.label, stream.aor, stream.name, unix_ns=time.time_ns())
+    told = write_document(people.complete(), plan.spec.dialect)
+    spec = replace(plan.spec, metadata=told)
+    return replace(plan, spec=spec, transfer=at, people=people, transferred=transferred)
+
+
+def _impairment(arguments: argparse.Namespace) -> Impairment | None:
+    if not arguments.loss and not arguments.reorder:
+        return None
+    if arguments.loss + arguments.reorder > 100:
+        raise CommandError("--loss and --reorder are more than 100 percent together")
+    return Impairment(loss_percent=arguments.loss, reorder_percent=arguments.reorder, seed=arguments.seed)
 
 
 def _labels(arguments: argparse.Namespace) -> list[str]:
@@ -264,8 +317,11 @@ def _digits(text: str) -> str:
 def _audio(arguments: argparse.Namespace, count: int) -> list[Speech]:
     clips = [read_clip(path) for path in arguments.audio or []]
     seconds = arguments.seconds or max((clip.seconds for clip in clips), default=_SECONDS)
-    tones = (Tone(frequency_of(index), seconds) for index in range(len(clips), count))
-    return [*(clip.first(seconds) for clip in clips), *tones]
+    made: list[Speech] = [
+        Voice(index, seconds) if arguments.speech else Tone(frequency_of(index), seconds)
+        for index in range(len(clips), count)
+    ]
+    return [*(clip.first(seconds) for clip in clips), *made]
 
 
 def _read(path: Path) -> bytes:

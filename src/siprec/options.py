@@ -53,6 +53,14 @@ def positive_seconds(text: str) -> float:
     return value
 
 
+def percent(text: str) -> float:
+    """Read a share from 0 to 100."""
+    value = seconds(text)
+    if value > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is above 100 percent")
+    return value
+
+
 def port_range(text: str) -> tuple[int, int]:
     """Read `LOW-HIGH`: at least one even port and the one behind it, because RTCP takes that."""
     match = _PORTS.match(text)

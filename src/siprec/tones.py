@@ -19,14 +19,14 @@ def tone(frequency: int, seconds: float, sample_rate: int) -> bytes:
     # A period of whole hertz repeats after one second.
     count = round(seconds * sample_rate)
     second = [round(_AMPLITUDE * math.sin(step * sample)) for sample in range(min(sample_rate, count))]
-    pcm = _little_endian(array("h", second)).tobytes()
+    pcm = little_endian(array("h", second)).tobytes()
     repeated = pcm * (count // len(second) + 1) if second else b""
     return repeated[: 2 * count]
 
 
 def tone_share(pcm: bytes, frequency: int, sample_rate: int) -> float:
     """Tell which share of the energy of 16-bit little-endian PCM lies at a frequency, 0 to 1 (Goertzel's algorithm)."""
-    samples = _little_endian(array("h", pcm[: len(pcm) // 2 * 2]))
+    samples = little_endian(array("h", pcm[: len(pcm) // 2 * 2]))
     energy = sum(sample * sample for sample in samples)
     if not energy:
         return 0.0
@@ -38,7 +38,8 @@ def tone_share(pcm: bytes, frequency: int, sample_rate: int) -> float:
     return min(1.0, 2 * power / (energy * len(samples)))
 
 
-def _little_endian(samples: "array[int]") -> "array[int]":
+def little_endian(samples: "array[int]") -> "array[int]":
+    """Turn samples into the order of octets of WAV files, in place."""
     if byteorder == "big":
         samples.byteswap()
     return samples

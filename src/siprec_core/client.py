@@ -455,7 +455,9 @@ class RecordingClient(AudioDoors, WireDoors):
     def _drain_audio(self) -> None:
         for output in self._audio.outputs():
             sealed = self._secure.seal(output) if isinstance(output, SendMedia) else output
-            if sealed is not None:
+            if isinstance(sealed, SendMedia) and self.config.media_path is not None:
+                self._outbox.extend(self.config.media_path(sealed))
+            elif sealed is not None:
                 self._outbox.put(sealed)
 
     def _close(self, now: float) -> None:

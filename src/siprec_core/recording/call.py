@@ -1,6 +1,6 @@
 """What a recording client (SRC) calls with: the streams, the people, the metadata document that tells of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from siprec_core.clock import format_instant
@@ -9,6 +9,7 @@ from siprec_core.entropy import Ids
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding
 from siprec_core.limits import Limits
+from siprec_core.media.commands import SendMedia
 from siprec_core.media.encryption import CryptoProvider
 from siprec_core.metadata.draft_writer import write_document
 from siprec_core.metadata.model import (
@@ -75,6 +76,8 @@ class ClientConfig:
     """What calls learn of servers: one object for all whose calls shall know. None keeps it for one call."""
     rewrite: Callable[[bytes], bytes] | None = None
     """Gives what is sent in place of each SIP message: to imitate another client towards a recorder under test."""
+    media_path: Callable[[SendMedia], Iterable[SendMedia]] | None = None
+    """Gives what leaves in place of each media packet: to imitate a bad network towards a recorder under test."""
     crypto: CryptoProvider | None = None
     """The ciphers of SRTP; the frontends supply them where the extra `srtp` is installed."""
     codecs: Codecs | None = None
