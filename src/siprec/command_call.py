@@ -66,6 +66,15 @@ def describe(parser: argparse.ArgumentParser) -> None:
     add(
         "--from", metavar="URI", dest="from_uri", default="sip:siprec@localhost", help="who calls (default %(default)s)"
     )
+    add_security(parser)
+    add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
+    add_worker(parser)
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def add_security(parser: argparse.ArgumentParser) -> None:
+    """Add the options of encryption, of who calls, and of TLS."""
+    add = parser.add_argument
     add(
         "--srtp",
         metavar="SUITE",
@@ -84,9 +93,6 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="file whose first line is the password (default: the environment variable SIPREC_PASSWORD)",
     )
     add_tls(parser)
-    add("--timeout", metavar="S", type=positive_seconds, default=10.0, help="wait so long for the answer (default 10)")
-    add_worker(parser)
-    add("--json", action="store_true", help="print the report as JSON")
 
 
 def _add_audio(parser: argparse.ArgumentParser) -> None:

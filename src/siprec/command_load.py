@@ -2,25 +2,27 @@
 
 import argparse
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
-from siprec.command_call import add_tls, offered_streams, read_tls
+from siprec.command_call import add_security, offered_streams, read_tls
 from siprec.command_inspect import write_json
-from siprec.load import LoadPlan, LoadResult, LoadRun, merged, raise_descriptor_limit, run_share, shares_of
+from siprec.digest import caller
+from siprec.load import LoadPlan, LoadProgress, LoadResult, LoadRun, raise_descriptor_limit
+from siprec.load_processes import run_processes
 from siprec.load_report import LoadReport, read_received
 from siprec.options import port_range, positive_number, positive_seconds
 from siprec.outcome import CommandError, Exit
 from siprec.targets import locate_hop, read_target
 from siprec_core.recording.call import CallSpec
-from siprec_core.types import Address
+from siprec_sync.tls import TlsFiles
 
 _EXAMPLES = """examples:
   siprec load 127.0.0.1:5060 -m 100
   siprec load 'sip:recorder.example.com;transport=tcp' -m 1000 -l 200 -r 20 -d 30
   siprec load 127.0.0.1:5060 --sessions 100 --json
   siprec load 127.0.0.1:5060 --sessions 100 --recordings recordings
+  siprec load sips:recorder.example.com --srtp --user load --password-file password
 """
 
 
@@ -55,7 +57,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         help="where our own server keeps its recordings: its reports then tell what was lost",
     )
     add("--report-seconds", metavar="S", type=positive_seconds, default=60.0, help="wait so long for them (default 60)")
-    add_tls(parser)
+    add_security(parser)
     add("--json", action="store_true", help="print the result as JSON")
 
 
@@ -64,13 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
     plan = _plan(arguments)
     if arguments.recordings is not None and not arguments.recordings.is_dir():
         raise CommandError(f"--recordings {arguments.recordings}: there is no such folder")
+    shows = sys.stderr.isatty()
     if arguments.processes > 1:
-        result = _run_processes(plan, arguments.processes)
+        result = run_processes(plan, arguments.processes, progress=partial(_show, plan) if shows else None)
     else:
         raise_descriptor_limit(plan)
-        result = LoadRun(plan, progress=_show if sys.stderr.isatty() else None).run()
-        if sys.stderr.isatty():
-            print(file=sys.stderr)
+        result = LoadRun(plan, progress=(lambda run: _show(plan, run.standing)) if shows else None).run()
+    if shows:
+        print(file=sys.stderr)
     if result.unreachable and result.unreachable == result.begun:
         why = next(iter(result.failures), "no answer")
         raise CommandError(f"{arguments.target}: {plan.hop.remote} cannot be reached: {why}", Exit.UNREACHABLE)
@@ -89,30 +92,26 @@ def _plan(arguments: argparse.Namespace) -> LoadPlan:
     total = arguments.sessions or arguments.total or 100
     hop = locate_hop(uri)
     labels = [str(index + 1) for index in range(arguments.streams)]
+    tls = read_tls(arguments, uri)
     return LoadPlan(
-        spec=CallSpec(uri=str(uri), local=Address("", 0), streams=offered_streams(labels)),
+        spec=CallSpec(uri=str(uri), streams=offered_streams(labels), srtp=arguments.srtp),
         hop=hop,
         total=total,
         limit=min(arguments.sessions or arguments.limit or total, total),
         rate=arguments.rate,
         seconds=arguments.duration,
         rtp_ports=arguments.rtp_ports,
-        tls=read_tls(arguments, uri),
+        # A context cannot be handed to another process.
+        tls=tls if isinstance(tls, TlsFiles) else None,
+        verifies=not arguments.tls_insecure,
+        credentials=caller(arguments.user, arguments.password_file),
     )
 
 
-def _run_processes(plan: LoadPlan, processes: int) -> LoadResult:
-    shares = shares_of(plan, processes)
-    with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
-        return merged(list(pool.map(run_share, shares)))
-
-
-def _show(run: LoadRun) -> None:
-    result = run.result
-    failed = sum(result.failures.values())
+def _show(plan: LoadPlan, progress: LoadProgress) -> None:
     print(
-        f"\r{result.begun} of {run.plan.total} begun, {run.active} under way, {result.complete} complete, "
-        f"{failed} failed, {run.media.sent:,} packets ",
+        f"\r{progress.begun} of {plan.total} begun, {progress.active} under way, {progress.complete} complete, "
+        f"{progress.failed} failed, {progress.packets:,} packets ",
         end="",
         file=sys.stderr,
         flush=True,

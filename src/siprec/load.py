@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ssl import SSLContext
-from typing import Final
+from typing import Final, NamedTuple
 
 from siprec.load_flows import SharedFlow, call_id_of
 from siprec.load_media import PACKET_SECONDS, LoadStream, MediaPlane, MediaPorts, begin_stream, usable_format
@@ -45,12 +45,14 @@ from siprec_core.recording.commands import (
 )
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sdp.rules import media_addresses
+from siprec_core.sip.authorisation import DigestUser
 from siprec_core.sip.transport import Hop
 from siprec_core.timers import TimerQueue
 from siprec_core.types import Address, MediaId, Transport
 from siprec_sync.clocks import read_clocks
 from siprec_sync.listeners import Bind, local_host_towards, open_listeners, reason_of
 from siprec_sync.signalling import Signalling, StreamSettings
+from siprec_sync.srtp import with_client_ciphers
 from siprec_sync.tls import TlsFiles, client_context
 
 _BYE_TAKEN: Final = re.compile(rb"SIP/2\.0 2\d\d [^\r\n]*\r\n(?:[^\r\n]+\r\n)*?CSeq[ \t]*:[ \t]*\d+[ \t]+BYE", re.I)
@@ -78,6 +80,10 @@ class LoadPlan:
     """Audio in each call."""
     rtp_ports: tuple[int, int] = (40_000, 49_999)
     tls: TlsFiles | SSLContext | None = None
+    verifies: bool = True
+    """Look at the server's certificate."""
+    credentials: DigestUser | None = None
+    """Who calls where the server asks for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +142,16 @@ class LoadResult:
     def failed(self) -> int:
         """Calls that were not complete."""
         return self.begun - self.complete
+
+
+class LoadProgress(NamedTuple):
+    """How far a load test is."""
+
+    begun: int
+    active: int
+    complete: int
+    failed: int
+    packets: int
 
 
 class _LoadCall:
@@ -211,7 +227,8 @@ class LoadRun:
         self._timers: TimerQueue[_LoadCall] = TimerQueue()
         self._calls: set[_LoadCall] = set()
         self._of_stream: dict[LoadStream, _LoadCall] = {}
-        self._slot_pairs = _pairs_of_slot(plan)
+        self._slot_pairs = pairs_of_slot(plan)
+        self._crypto = with_client_ciphers(ClientConfig(), plan.spec).crypto
         low, high = plan.rtp_ports
         self._slots = deque(range((high + 1 - low - low % 2) // 2 // self._slot_pairs))
         # Several generators on one machine should not begin with the same ports.
@@ -224,6 +241,13 @@ class LoadRun:
     def active(self) -> int:
         """Calls under way."""
         return len(self._calls)
+
+    @property
+    def standing(self) -> LoadProgress:
+        """How far the test is."""
+        result = self.result
+        failed = sum(result.failures.values())
+        return LoadProgress(result.begun, self.active, result.complete, failed, self.media.sent)
 
     def run(self) -> LoadResult:
         """Make all calls. INT lets those under way end, and no more begin."""
@@ -334,7 +358,11 @@ class LoadRun:
     def _begin(self) -> None:
         slot = self._slots.popleft()
         low = self.plan.rtp_ports[0] + self.plan.rtp_ports[0] % 2 + 2 * self._slot_pairs * slot
-        config = ClientConfig(rtp_ports=(low, low + 2 * self._slot_pairs - 1))
+        config = ClientConfig(
+            rtp_ports=(low, low + 2 * self._slot_pairs - 1),
+            credentials=self.plan.credentials,
+            crypto=self._crypto,
+        )
         call = _LoadCall(self, slot, RecordingClient(config, time_base=read_clocks(), entropy=os.urandom))
         call.began = time.monotonic()
         self.result.begun += 1
@@ -357,7 +385,7 @@ class LoadRun:
         body = b"" if answer.response is None else answer.response.body
         description = parse_sdp(body, limits=call.client.config.limits).description
         media = () if description is None else description.media
-        for index, (stream, ports) in enumerate(zip(self._spec.streams, call.ports.values(), strict=True)):
+        for index, (stream, (media_id, ports)) in enumerate(zip(self._spec.streams, call.ports.items(), strict=True)):
             wanted = usable_format(media[index].media_formats()) if index < len(media) else None
             to = None
             if description is not None and index < len(media):
@@ -365,7 +393,9 @@ class LoadRun:
             if stream.label not in answer.labels or wanted is None or to is None:
                 call.fail("a stream was refused")
                 continue
-            self._send(call, ports, to, partial(begin_stream, wanted=wanted, index=index, label=stream.label))
+            seal = partial(call.client.seal_media, media_id) if self._spec.srtp else None
+            begin = partial(begin_stream, wanted=wanted, index=index, label=stream.label, seal=seal)
+            self._send(call, ports, to, begin)
         if not call.streams:
             self._stop(call)
 
@@ -433,7 +463,7 @@ class LoadRun:
             raise ConfigurationError(f"no way to {hop.remote}: {reason_of(error)}") from error
         tls = self.plan.tls
         if hop.transport is Transport.TLS and not isinstance(tls, SSLContext):
-            tls = client_context(tls)
+            tls = client_context(tls, verify=self.plan.verifies)
         settings = StreamSettings(client_tls=tls if isinstance(tls, SSLContext) else None)
         config = ClientConfig()
         signalling = Signalling(self._flows, selector=self._selector, limits=config.limits, settings=settings)
@@ -495,50 +525,7 @@ def raise_descriptor_limit(plan: LoadPlan) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def shares_of(plan: LoadPlan, processes: int) -> list[LoadPlan]:
-    """Split a plan among processes, ports included. Raises ConfigurationError when there are too few ports."""
-    count = min(processes, plan.limit, plan.total)
-    low, high = plan.rtp_ports
-    width = (high - low + 1) // count // 2 * 2
-    plans = [
-        replace(
-            plan,
-            total=plan.total // count + (index < plan.total % count),
-            limit=plan.limit // count + (index < plan.limit % count),
-            rate=plan.rate / count,
-            rtp_ports=(low + index * width, low + (index + 1) * width - 1),
-        )
-        for index in range(count)
-    ]
-    for each in plans:
-        _pairs_of_slot(each)
-    return plans
-
-
-def run_share(plan: LoadPlan) -> LoadResult:
-    """Carry out a plan within a process of its own."""
-    raise_descriptor_limit(plan)
-    return LoadRun(plan).run()
-
-
-def merged(results: list[LoadResult]) -> LoadResult:
-    """Add the results of several processes up."""
-    whole = LoadResult()
-    for each in results:
-        whole.begun += each.begun
-        whole.complete += each.complete
-        whole.peak += each.peak
-        whole.unreachable += each.unreachable
-        whole.failures += each.failures
-        whole.findings += each.findings
-        whole.set_ups += each.set_ups
-        whole.packets_sent += each.packets_sent
-        whole.packets_by_call |= each.packets_by_call
-        whole.elapsed = max(whole.elapsed, each.elapsed)
-    return whole
-
-
-def _pairs_of_slot(plan: LoadPlan) -> int:
+def pairs_of_slot(plan: LoadPlan) -> int:
     """Give how many pairs of ports each of the calls at a time may take. Raises ConfigurationError when too few."""
     low, high = plan.rtp_ports
     pairs = (high + 1 - low - low % 2) // 2 // plan.limit

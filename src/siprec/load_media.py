@@ -5,7 +5,7 @@ streams are spread over the steps of a packet time: signalling never waits for a
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from struct import Struct
@@ -83,6 +83,8 @@ class LoadStream:
     """Packets whose time has come, taken or not."""
     refused: int = 0
     """Packets that nobody received: ICMP told of an earlier one."""
+    seal: Callable[[bytes], bytes | None] | None = None
+    """Gives a packet as it leaves where the stream is encrypted."""
 
     @property
     def finished(self) -> bool:
@@ -99,9 +101,10 @@ def begin_stream(
     index: int,
     total: int,
     identity: bytes,
+    seal: Callable[[bytes], bytes | None] | None = None,
     now: float,
 ) -> LoadStream:
-    """Make a stream of `total` packets to `to`; `identity` is ten random octets. Raises OSError."""
+    """Make a stream of `total` packets to `to`; `identity` is ten random octets, `seal` encrypts. Raises OSError."""
     # Connected: what ICMP says of the port comes back as an error of a later packet.
     ports.rtp.connect(to)
     return LoadStream(
@@ -115,6 +118,7 @@ def begin_stream(
         sequence_number=int.from_bytes(identity[4:6], "big"),
         timestamp=int.from_bytes(identity[6:10], "big"),
         began=now,
+        seal=seal,
     )
 
 
@@ -175,8 +179,11 @@ class MediaPlane:
                 stream.ssrc,
                 payloads[turn % len(payloads)],
             )
+            sealed = packet if stream.seal is None else stream.seal(packet)
+            if sealed is None:
+                continue
             try:
-                send(packet)
+                send(sealed)
             except ConnectionRefusedError:
                 stream.refused += 1
             except OSError:

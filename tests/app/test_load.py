@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,27 @@ import pytest
 
 import siprec_sync
 from siprec.command_call import offered_streams
-from siprec.load import LoadPlan, LoadRun, merged, run_share, shares_of
+from siprec.load import LoadPlan, LoadProgress, LoadRun
 from siprec.load_flows import call_id_of
 from siprec.load_media import MediaPlane, MediaPorts, begin_stream
+from siprec.load_processes import merged, run_processes, run_share, shares_of
 from siprec.load_report import read_received, set_up_quantiles
 from siprec_core.errors import ConfigurationError
 from siprec_core.recording.call import CallSpec
 from siprec_core.recording.policy import ServerConfig
+from siprec_core.sdp.crypto import SrtpPolicy
 from siprec_core.sdp.formats import MediaFormat
 from siprec_core.server import RecordingServer
+from siprec_core.sip.authentication import DigestRule
+from siprec_core.sip.digest import Secret
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, Transport
 from siprec_sync.directory_sinks import DirectorySinks
+from siprec_sync.srtp import PylibsrtpProvider
+from siprec_sync.tls import TlsFiles
 from tests.app.programs import Program
 from tests.app.test_call import Double
+from tests.contract.certificates import make_tls_files
 from tests.ports import rtp_ports
 
 PORTS = ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
@@ -97,6 +105,48 @@ def test_processes_share_the_calls(recorder: siprec_sync.Server[RecordingServer]
     result = merged([run_share(each) for each in shares])
     assert (result.begun, result.complete, result.packets_sent) == (5, 5, 50)
     assert len(result.set_ups) == len(result.packets_by_call) == 5
+
+
+def test_processes_tell_how_far_they_are(recorder: siprec_sync.Server[RecordingServer]) -> None:
+    seen: list[LoadProgress] = []
+    plan = plan_of(recorder.listeners[0].address, total=4, limit=4, rate=40.0, seconds=0.6)
+    result = run_processes(plan, 2, progress=seen.append)
+    assert (result.begun, result.complete, result.packets_sent) == (4, 4, 240)
+    assert seen
+    for earlier, later in pairwise(seen):
+        assert earlier.begun <= later.begun <= 4
+        assert earlier.packets <= later.packets <= 240
+    assert all(each.complete + each.failed + each.active <= 4 for each in seen)
+
+
+def test_who_is_asked_who_it_is_says_so(siprec: Program, tmp_path: Path) -> None:
+    users = {"load": Secret("secret")}
+    config = ServerConfig(rtp_ports=rtp_ports(), authentication=(DigestRule(realm="here", users=users),))
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "wrong").write_text("another\n")
+    with siprec_sync.serve(*PORTS, config=config, sinks=DirectorySinks(tmp_path / "recordings")) as server:
+        words = ("-m", 3, "-r", 50, "-d", 0.1, "--user", "load", "--json")
+        target = target_of(server, Transport.UDP)
+        done = siprec("load", target, *words, "--password-file", tmp_path / "password", "--processes", 2)
+        assert (done.code, done.json["calls"]["complete"]) == (0, 3)
+        done = siprec("load", target, *words, "--password-file", tmp_path / "wrong")
+        assert done.code == 1
+        assert sum(done.json["failures"].values()) == 3
+
+
+@pytest.mark.parametrize("trust", ["authorities", "insecure"])
+def test_encrypted_calls_are_recorded_whole(siprec: Program, tmp_path: Path, trust: str) -> None:
+    files = make_tls_files(tmp_path)
+    own = TlsFiles(certificate=files.certificate, key=files.key)
+    recordings = tmp_path / "recordings"
+    config = ServerConfig(rtp_ports=rtp_ports(), srtp=SrtpPolicy.REQUIRE, crypto=PylibsrtpProvider())
+    with siprec_sync.serve("tls://127.0.0.1:0", config=config, sinks=DirectorySinks(recordings), tls=own) as server:
+        target = f"sips:{server.listeners[0].address}"
+        words = ["-m", 4, "-r", 50, "-d", 0.2, "--srtp", "--recordings", recordings, "--json"]
+        words += ["--tls-ca", files.authorities] if trust == "authorities" else ["--tls-insecure", "--processes", 2]
+        done = siprec("load", target, *words)
+    assert (done.code, done.err) == (0, "")
+    assert done.json["packets"] == {"sent": 80, "received": 80, "lost": 0, "reports_missing": 0}
 
 
 def test_an_interruption_ends_the_calls_under_way(recorder: siprec_sync.Server[RecordingServer]) -> None:

@@ -591,3 +591,35 @@ def test_each_message_is_sent_as_the_rewriting_gives_it() -> None:
             bench.drain()
         assert [each.partition(b" ")[0] for each in bench.sent] == [b"INVITE"]
         assert b"Require:" not in bench.sent[0]
+
+
+def test_each_media_packet_leaves_as_the_path_gives_it() -> None:
+    def path(packet: SendMedia) -> list[SendMedia]:
+        return [] if packet.component is Component.RTP and packet.data[3] % 2 else [packet, packet]
+
+    bench = Bench(config=ClientConfig(media_path=path)).answered()
+    bench.client.send_audio("1", SECOND[:3200], now=0.0)
+    bench.drain()
+    bench.run(1.0)
+    sent = [each.data for each in bench.of(SendMedia) if each.component is Component.RTP]
+    assert len(sent) == 2 * len(set(sent)) == 10
+    assert all(data[3] % 2 == 0 for data in sent)
+
+
+def test_how_much_audio_waits_is_told() -> None:
+    bench = Bench().answered()
+    assert bench.client.queued_seconds("1") == 0.0
+    bench.client.send_audio("1", SECOND, now=0.0)
+    assert bench.client.queued_seconds("1") == pytest.approx(0.98)
+    bench.run(0.5)
+    assert bench.client.queued_seconds("1") < 0.5
+    bench.client.pause("1", now=bench.now)
+    assert bench.client.queued_seconds("1") == 0.0
+    with pytest.raises(LocalProtocolError):
+        bench.client.queued_seconds("7")
+
+
+def test_a_packet_of_the_application_s_own_is_not_encrypted_where_nothing_is() -> None:
+    bench = Bench().answered()
+    media = bench.of(BindMedia)[0].media
+    assert bench.client.seal_media(media, b"\x80" + bytes(20)) == b"\x80" + bytes(20)

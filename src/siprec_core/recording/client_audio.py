@@ -19,10 +19,13 @@ from siprec_core.media.reports import RtcpReporter, SenderState
 from siprec_core.media.sender import RtpSender
 from siprec_core.recording.call_events import AudioFinished
 from siprec_core.recording.reception import Reception, blocks_of, received
+from siprec_core.recording.securing import SecureStreams
 from siprec_core.rtp.payload import PayloadFormat
 from siprec_core.sdp.formats import MediaFormat
 from siprec_core.sdp.offer import NegotiatedLine
-from siprec_core.types import Address, DatagramBatch, MediaId
+from siprec_core.types import Address, Component, DatagramBatch, MediaId
+
+_NOWHERE = Address("", 0)
 
 
 @dataclass(slots=True)
@@ -257,6 +260,7 @@ class AudioDoors(ABC):
     """The inputs of a client that are about the audio of its streams."""
 
     _audio: ClientAudio
+    _secure: SecureStreams
 
     def send_audio(self, label: str, pcm: bytes, *, now: float) -> None:
         """Queue 16-bit little-endian PCM at the stream's rate; it leaves in real time.
@@ -293,6 +297,14 @@ class AudioDoors(ABC):
         """Give what the server reported last of a stream (RTCP), None before it did; raises LocalProtocolError for one
         that it does not take."""
         return self._audio.reception(label)
+
+    def seal_media(self, media: MediaId, packet: bytes) -> bytes | None:
+        """Give an RTP packet of the application's own as it has to leave on a media line that was agreed on.
+
+        That is encrypted where it was negotiated so (RFC 3711); None for one that cannot be sent.
+        """
+        sealed = self._secure.seal(SendMedia(media=media, component=Component.RTP, to=_NOWHERE, data=packet))
+        return None if sealed is None else sealed.data
 
     @abstractmethod
     def _drain_audio(self) -> None:
