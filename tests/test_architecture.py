@@ -79,6 +79,7 @@ FLOORS: dict[str, int] = {
     "format_parameters": 0,
     "finding_codes": 0,
     "machine": 0,
+    "quick": 0,
     "timers": 0,
     "clock": 0,
     "entropy": 0,

@@ -3,7 +3,8 @@
 Nothing here stops a recording; what spans several documents is checked by `state`.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from siprec_core.metadata.ids import id_key
@@ -15,7 +16,7 @@ from siprec_core.metadata.model import (
     SessionRecordingAssociation,
 )
 from siprec_core.metadata.origins import Note, Origins, Place, shown
-from siprec_core.metadata.remarks import remark, remark_id
+from siprec_core.metadata.remarks import are_plain, remark, remark_id
 from siprec_core.metadata.times import Instant
 
 _Timed: TypeAlias = Group | SessionRecordingAssociation | ParticipantSessionAssociation | ParticipantStreamAssociation
@@ -36,15 +37,19 @@ def check_document(document: MetadataDocument, origins: Origins, note: Note) -> 
 
 
 def _check_ids(document: MetadataDocument, origins: Origins, note: Note) -> dict[str, set[str]]:
-    kinds: tuple[tuple[str, Iterable[str]], ...] = (
-        ("group", [each.group_id for each in document.groups]),
-        ("session", [each.session_id for each in document.sessions]),
-        ("participant", [each.participant_id for each in document.participants]),
-        ("stream", [each.stream_id for each in document.streams]),
-    )
-    known: dict[str, set[str]] = {}
+    kinds = {
+        "group": [each.group_id for each in document.groups],
+        "session": [each.session_id for each in document.sessions],
+        "participant": [each.participant_id for each in document.participants],
+        "stream": [each.stream_id for each in document.streams],
+    }
+    known = {kind: set(ids) for kind, ids in kinds.items()}
+    if are_plain(itertools.chain.from_iterable(kinds.values())) and len(set().union(*known.values())) == sum(
+        map(len, kinds.values())
+    ):
+        return known
     owners: dict[str, str] = {}
-    for kind, ids in kinds:
+    for kind, ids in kinds.items():
         keys = known[kind] = set()
         for index, text in enumerate(ids):
             if not text:

@@ -8,10 +8,11 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from siprec_core.findings import Finding, FindingLog, finding
+from siprec_core.findings import Finding
 from siprec_core.limits import Limits
 from siprec_core.metadata import vocabulary as forms
 from siprec_core.metadata.model import Attribute, Dialect, Element, Name
+from siprec_core.metadata.notes import Notes
 from siprec_core.metadata.origins import ROOT, Place
 from siprec_core.metadata.times import Instant, ParsedTime, parse_time
 from siprec_core.metadata.vocabulary import ObjectForm, Vocabulary, split_tag, vocabulary_for
@@ -51,9 +52,8 @@ class ElementReader:
 
     __slots__ = (
         "_may_exceed",
-        "_noted",
+        "_notes",
         "_numbers",
-        "_pending",
         "_times",
         "_tree",
         "_vocabulary",
@@ -69,12 +69,11 @@ class ElementReader:
         self.namespace = namespace
         self.limits = limits
         self._vocabulary: Vocabulary = vocabulary_for(dialect, namespace)
-        self._noted: set[tuple[str, str]] = set()
+        self._notes = Notes(tree, limits.findings)
         self._may_exceed = len(tree.data) > limits.xml_text_size
         """False for a document that is itself no longer than one text may be."""
         self._times: dict[str, ParsedTime] = {}
         """A document tells the same few instants again and again."""
-        self._pending: list[tuple[str, str, str | None, Place | None]] = []
         self._numbers: dict[int, int] = {}
         """Number of each child of the root that is being read, by its `id()`."""
         self.current: ET.Element | None = None
@@ -82,13 +81,7 @@ class ElementReader:
 
     def findings(self) -> tuple[Finding, ...]:
         """Give all findings, with their places."""
-        places = self._tree.places(place for *_, place in self._pending if place is not None)
-        log = FindingLog(self.limits.findings)
-        log.add(*self._tree.findings)
-        for code, where, message, place in self._pending:
-            line, column = (None, None) if place is None else places.get(place, (None, None))
-            log.add(finding(code, where, message, line=line, column=column))
-        return tuple(log.findings)
+        return self._notes.findings()
 
     # Findings
 
@@ -96,11 +89,9 @@ class ElementReader:
         self, code: str, where: str, message: str | None = None, element: ET.Element | Place | None = None
     ) -> None:
         """Note a deviation once for each code and place in the form."""
-        if (code, where) not in self._noted:
-            self._noted.add((code, where))
-            if len(self._pending) < self.limits.findings:
-                place = element if element is None or isinstance(element, tuple) else self.place_of(element)
-                self._pending.append((code, where, message, place))
+        if self._notes.is_new(code, where):
+            place = element if element is None or isinstance(element, tuple) else self.place_of(element)
+            self._notes.note(code, where, message, place)
 
     def number_children(self, children: Sequence[ET.Element], first: int) -> None:
         """Take the children of the root that are read next; `first` is the number of the first one."""
@@ -277,13 +268,6 @@ class ElementReader:
             code = "metadata-time-syntax" if parsed.instant.unix_ns is not None else "metadata-time-unknown"
             self.note(code, where, f"{parsed.instant.text[:60]!r}: {parsed.deviation}", element)
         return parsed.instant
-
-    def exact_time(self, text: str) -> Instant | None:
-        """Give the instant of a date-time as RFC 3339 has it, None for any other text."""
-        parsed = self._times.get(text)
-        if parsed is None:
-            parsed = self._times[text] = parse_time(text)
-        return parsed.instant if parsed.deviation is None else None
 
     def id(self, parts: Parts, name: str, form: ObjectForm, element: ET.Element) -> str:
         """Give a required id, empty when it is missing."""

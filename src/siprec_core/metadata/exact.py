@@ -1,16 +1,23 @@
-"""Objects written exactly as RFC 7865 section 9 has them, read at once.
+"""Documents written exactly as RFC 7865 section 9 has them, read from their text without an element tree.
 
-Most objects of most documents are in that form and need no search for what deviates. Each function gives the object,
-or None for an element that `reader` has to look at piece by piece: what both can read they read alike.
+Most clients write that form. One pattern for each kind of object takes it whole, the objects stand in the order of the
+schema, and nothing needs a search for what deviates. A document with anything else in it, from a comment to a vendor's
+extension, is left to `reader`: what both can read they read alike.
+
+The patterns match a part of XML 1.0 that needs no parser: no entities, no characters that are forbidden or that a
+parser would normalise, none but the namespace of the RFC.
 """
 
-import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from typing import Final
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
+from siprec_core.limits import Limits
 from siprec_core.metadata.model import (
     RFC7865_NAMESPACE,
+    DataMode,
     Group,
+    MetadataDocument,
     Name,
     NameId,
     Participant,
@@ -20,180 +27,264 @@ from siprec_core.metadata.model import (
     SessionRecordingAssociation,
     Stream,
 )
-from siprec_core.metadata.times import Instant
-from siprec_core.metadata.vocabulary import LANGUAGE
+from siprec_core.metadata.origins import Origins
+from siprec_core.metadata.times import Instant, parse_time
+from siprec_core.quick import maker
 
-Times = Callable[[str], Instant | None]
-"""Gives the instant of a date-time as RFC 3339 has it, None for any other text."""
+_LONGEST: Final = 4_096
+"""Longest value or text that is read here, in characters; white space around a text is half as long at most."""
+PIECE_SIZE: Final = 256 * 1024
+"""Octets of a document that are decoded at a time."""
+_OBJECT_SIZE: Final = 64 * 1024
+"""Characters of one object, the only thing that is carried from one piece to the next."""
+
+_SPACE = r"[ \t\r\n]*+"
+_GAP = r"[ \t\r\n]++"
+_BLANK = rf"[ \t\r\n]{{0,{_LONGEST // 2}}}+"
+_WORD = rf"[!#-%'-;=?-~]{{1,{_LONGEST}}}+"
+"""Ids, addresses, labels and times: visible ASCII without what XML gives a meaning."""
+_PHRASE = rf"[^<>&\x00-\x1f]{{0,{_LONGEST}}}+"
+"""Names of people."""
 
 
-def _tag(name: str) -> str:
-    return f"{{{RFC7865_NAMESPACE}}}{name}"
+def _element(name: str, text: str, attributes: str = "") -> str:
+    """Give the pattern of an element with nothing but text."""
+    return f"<{name}{attributes}>{_BLANK}{text}{_BLANK}</{name}>{_SPACE}"
 
 
-_LABEL: Final = _tag("label")
-_NAME_ID: Final = _tag("nameID")
-_NAME: Final = _tag("name")
-_SIP_SESSION_ID: Final = _tag("sipSessionID")
-_GROUP_REF: Final = _tag("group-ref")
-_START, _STOP = _tag("start-time"), _tag("stop-time")
-_SEND, _RECV = _tag("send"), _tag("recv")
-_SINCE, _UNTIL = _tag("associate-time"), _tag("disassociate-time")
+def _child(name: str) -> str:
+    """Give the pattern of a child that may be absent; one group."""
+    return f"(?:{_element(name, f'({_WORD})')})?+"
 
 
-def exact_group(element: ET.Element, times: Times, limit: int) -> Group | None:
-    """Read a group without extensions."""
-    group_id = element.get("group_id", "").strip()
-    if not group_id or len(element.keys()) != 1:
+def _children(name: str) -> str:
+    """Give the pattern of any number of children; two groups, the text of the first one and all others."""
+    return f"(?:{_element(name, f'({_WORD})')}((?:{_element(name, _WORD)})*+))?+"
+
+
+def _object(name: str, attributes: tuple[str, ...], content: str) -> Callable[[str, int], re.Match[str] | None]:
+    given = "".join(f'{_GAP}{attribute}="({_WORD})"' for attribute in attributes)
+    return re.compile(f"<{name}{given}{_SPACE}>{_SPACE}{content}</{name}>{_SPACE}").match
+
+
+_SPAN = _child("associate-time") + _child("disassociate-time")
+_NAME = _element("name", f"({_PHRASE})", rf'(?:{_GAP}xml:lang="({_WORD})"{_SPACE})?+')
+_NAME_ID = rf'<nameID{_GAP}aor="({_WORD})"{_SPACE}(?:/>|>{_SPACE}(?:{_NAME})?+</nameID>){_SPACE}'
+_NAME_IDS: Final = re.compile(_NAME_ID)
+_UNGROUPED_NAME_ID = re.sub(r"\((?!\?)", "(?:", _NAME_ID)
+_TEXTS: Final = re.compile(rf"({_WORD}){_BLANK}</")
+"""The texts of a run of elements."""
+_HEAD: Final = re.compile(
+    rb"(?:<\?xml version=(?:\"1\.0\"|'1\.0')(?: encoding=(?:\"[Uu][Tt][Ff]-8\"|'[Uu][Tt][Ff]-8'))?+ ?+\?>)?+[ \t\r\n]*+"
+    rb"<recording[ \t\r\n]++xmlns=(?:\"%(uri)b\"|'%(uri)b')[ \t\r\n]*+>[ \t\r\n]*+"
+    rb"(?:<datamode>(complete|partial)</datamode>[ \t\r\n]*+)?+" % {b"uri": re.escape(RFC7865_NAMESPACE.encode())}
+)
+_MODES: Final = {mode.value.encode(): mode for mode in DataMode}
+_TAIL: Final = re.compile(rf"</recording>{_SPACE}")
+
+
+_make_document = maker(MetadataDocument)
+_make_group, _make_session, _make_participant = maker(Group), maker(Session), maker(Participant)
+_make_stream, _make_recording = maker(Stream), maker(SessionRecordingAssociation)
+_make_membership, _make_flow = maker(ParticipantSessionAssociation), maker(ParticipantStreamAssociation)
+
+
+class _NotExactError(Exception):
+    """The document is not in the exact form; never leaves this module."""
+
+
+def read_exact(data: bytes, *, limits: Limits) -> tuple[MetadataDocument, Origins] | None:
+    """Read a document in UTF-8; None when it is not in the exact form."""
+    head = _HEAD.match(data)
+    # XML 1.0 production 2 has all characters from the blank up but the two last ones of the basic plane.
+    if head is None or (not data.isascii() and (b"\xef\xbf\xbe" in data or b"\xef\xbf\xbf" in data)):
         return None
-    span = _span(element, times, limit)
-    return None if span is None else Group(group_id, *span)
-
-
-def exact_session(element: ET.Element, times: Times, limit: int) -> Session | None:
-    """Read a session without reasons and extensions."""
-    session_id = element.get("session_id", "").strip()
-    if not session_id or len(element.keys()) != 1 or not _is_blank(element.text):
+    if 2 * _LONGEST > limits.xml_text_size < len(data):
         return None
-    ids: list[str] = []
-    group = since = until = None
-    place = 0
-    for child in element:
-        text, tag = _text(child, limit), child.tag
-        if text is None:
-            return None
-        if tag == _SIP_SESSION_ID and place == 0:
-            ids.append(" ".join(text.split()))
-        elif tag == _GROUP_REF and place == 0:
-            group, place = text, 1
-        elif tag == _START and place <= 1:
-            since, place = times(text), 2
-            if since is None:
-                return None
-        elif tag == _STOP and place <= 2:
-            until, place = times(text), 3
-            if until is None:
-                return None
-        else:
-            return None
-    return Session(session_id, tuple(ids), (), group, since, until)
-
-
-def exact_participant(element: ET.Element, _times: Times, limit: int) -> Participant | None:
-    """Read a participant with addresses and names and nothing else."""
-    participant_id = element.get("participant_id", "").strip()
-    if not participant_id or len(element.keys()) != 1 or not len(element) or not _is_blank(element.text):
+    reading = _Reading()
+    try:
+        for piece in _pieces(data, head.end()):
+            reading.take(piece)
+    except (_NotExactError, UnicodeDecodeError):
         return None
-    name_ids = []
-    for child in element:
-        aor = child.get("aor")
-        if aor is None or child.tag != _NAME_ID or len(child.keys()) != 1 or len(aor) > limit:
-            return None
-        if not (_is_blank(child.text) and _is_blank(child.tail)):
-            return None
-        name = None
-        if len(child):
-            name = _name(child[0], limit) if len(child) == 1 else None
-            if name is None:
-                return None
-        name_ids.append(NameId(aor.strip(), name))
-    return Participant(participant_id, tuple(name_ids))
-
-
-def _name(element: ET.Element, limit: int) -> Name | None:
-    text, language = element.text or "", element.get(LANGUAGE)
-    if element.tag != _NAME or len(element) or not _is_blank(element.tail) or len(text) > limit:
+    if _TAIL.fullmatch(reading.rest) is None:
         return None
-    if len(element.keys()) != (language is not None) or (language is not None and len(language) > limit):
-        return None
-    return Name(text.strip(), language)
+    return reading.finish(_MODES.get(head[1]))
 
 
-def exact_stream(element: ET.Element, _times: Times, limit: int) -> Stream | None:
-    """Read a stream with a session, a label and nothing else."""
-    stream_id, session_id = element.get("stream_id", "").strip(), element.get("session_id", "").strip()
-    if not stream_id or not session_id or len(element.keys()) != 2 or len(element) != 1 or not _is_blank(element.text):
-        return None
-    child = element[0]
-    label = _text(child, limit) if child.tag == _LABEL else None
-    return None if label is None else Stream(stream_id, session_id, label)
+def _pieces(data: bytes, at: int) -> Iterator[str]:
+    """Cut and decode a document: each piece but the last ends with a tag."""
+    while at < len(data):
+        end = at + PIECE_SIZE
+        if end < len(data):
+            end = data.rfind(b">", at, end) + 1
+            if not end:
+                raise _NotExactError
+        yield data[at:end].decode()
+        at = end
 
 
-def exact_session_recording(element: ET.Element, times: Times, limit: int) -> SessionRecordingAssociation | None:
-    """Read an association of a session with the recording."""
-    session_id = element.get("session_id", "").strip()
-    if not session_id or len(element.keys()) != 1:
-        return None
-    span = _span(element, times, limit)
-    return None if span is None else SessionRecordingAssociation(session_id, *span)
+class _Reading:
+    """The objects of one document as they come."""
+
+    __slots__ = ("_found", "_instants", "_kind", "rest")
+
+    def __init__(self) -> None:
+        self._found: list[list[Any]] = [[] for _ in _KINDS]
+        """By kind, in the order of the schema."""
+        self._kind = 0
+        """Index of the last kind that was met."""
+        self._instants: dict[str | None, Instant | None] = {None: None}
+        """A document tells the same few instants again and again."""
+        self.rest = ""
+        """What follows the last object."""
+
+    def take(self, piece: str) -> None:
+        """Read the objects in the next piece. Raises _NotExactError."""
+        text = self.rest + piece if self.rest else piece.lstrip(" \t\r\n")
+        at = 0
+        for index in range(self._kind, len(_KINDS)):
+            _, match, read = _KINDS[index]
+            met = match(text, at)
+            if met is None:
+                continue
+            found = self._found[index]
+            while met is not None:
+                found.append(read(self, *met.groups()))
+                at = met.end()
+                met = match(text, at)
+            self._kind = index
+        self.rest = text[at:]
+        if len(self.rest) > _OBJECT_SIZE:
+            raise _NotExactError
+
+    def finish(self, mode: DataMode | None) -> tuple[MetadataDocument, Origins]:
+        """Give the document and where its objects stand."""
+        numbers = {}
+        number = 0 if mode is None else 1
+        for (name, _, _), objects in zip(_KINDS, self._found, strict=True):
+            if objects:
+                numbers[name] = range(number, number + len(objects))
+                number += len(objects)
+        groups, sessions, participants, streams, recordings, memberships, flows = map(tuple, self._found)
+        document = _make_document(
+            datamode=mode,
+            groups=groups,
+            sessions=sessions,
+            participants=participants,
+            streams=streams,
+            session_recording_associations=recordings,
+            participant_session_associations=memberships,
+            participant_stream_associations=flows,
+        )
+        return document, Origins(numbers)
+
+    # The objects, each from the groups of its pattern
+
+    def group(self, group_id: str, since: str | None, until: str | None) -> Group:
+        """Read a group without extensions."""
+        return _make_group(group_id, self._instant(since), self._instant(until))
+
+    def session(
+        self,
+        session_id: str,
+        sip_session_id: str | None,
+        more: str | None,
+        group: str | None,
+        start: str | None,
+        stop: str | None,
+    ) -> Session:
+        """Read a session without reasons and extensions."""
+        ids = _texts(sip_session_id, more)
+        return _make_session(session_id, ids, (), group, self._instant(start), self._instant(stop))
+
+    def participant(
+        self, participant_id: str, aor: str, language: str | None, name: str | None, more: str
+    ) -> Participant:
+        """Read a participant with addresses and names and nothing else."""
+        name_id = _name_id(aor, language, name)
+        if not more:
+            return _make_participant(participant_id, (name_id,))
+        others = [_name_id(*each.groups()) for each in _NAME_IDS.finditer(more)]
+        return _make_participant(participant_id, (name_id, *others))
+
+    def stream(self, stream_id: str, session_id: str, label: str) -> Stream:
+        """Read a stream with a session, a label and nothing else."""
+        return _make_stream(stream_id, session_id, label)
+
+    def session_recording(self, session_id: str, since: str | None, until: str | None) -> SessionRecordingAssociation:
+        """Read an association of a session with the recording."""
+        return _make_recording(session_id, self._instant(since), self._instant(until))
+
+    def participant_session(
+        self, participant_id: str, session_id: str, since: str | None, until: str | None
+    ) -> ParticipantSessionAssociation:
+        """Read an association of a participant with a session that has no parameters."""
+        return _make_membership(participant_id, session_id, self._instant(since), self._instant(until))
+
+    def participant_stream(
+        self,
+        participant_id: str,
+        send: str | None,
+        more_send: str | None,
+        recv: str | None,
+        more_recv: str | None,
+        since: str | None,
+        until: str | None,
+    ) -> ParticipantStreamAssociation:
+        """Read the streams of a participant."""
+        sent, received = _texts(send, more_send), _texts(recv, more_recv)
+        return _make_flow(participant_id, sent, received, self._instant(since), self._instant(until))
+
+    def _instant(self, text: str | None) -> Instant | None:
+        try:
+            return self._instants[text]
+        except KeyError:
+            parsed = parse_time(text or "")
+        if parsed.deviation is not None:
+            raise _NotExactError
+        self._instants[text] = parsed.instant
+        return parsed.instant
 
 
-def exact_participant_session(element: ET.Element, times: Times, limit: int) -> ParticipantSessionAssociation | None:
-    """Read an association of a participant with a session that has no parameters."""
-    participant_id, session_id = element.get("participant_id", "").strip(), element.get("session_id", "").strip()
-    if not participant_id or not session_id or len(element.keys()) != 2:
-        return None
-    span = _span(element, times, limit)
-    return None if span is None else ParticipantSessionAssociation(participant_id, session_id, *span)
+_KINDS: Final[tuple[tuple[str, Callable[[str, int], re.Match[str] | None], Callable[..., Any]], ...]] = (
+    ("group", _object("group", ("group_id",), _SPAN), _Reading.group),
+    (
+        "session",
+        _object(
+            "session",
+            ("session_id",),
+            _children("sipSessionID") + _child("group-ref") + _child("start-time") + _child("stop-time"),
+        ),
+        _Reading.session,
+    ),
+    (
+        "participant",
+        _object("participant", ("participant_id",), f"{_NAME_ID}((?:{_UNGROUPED_NAME_ID})*+)"),
+        _Reading.participant,
+    ),
+    ("stream", _object("stream", ("stream_id", "session_id"), _element("label", f"({_WORD})")), _Reading.stream),
+    ("sessionrecordingassoc", _object("sessionrecordingassoc", ("session_id",), _SPAN), _Reading.session_recording),
+    (
+        "participantsessionassoc",
+        _object("participantsessionassoc", ("participant_id", "session_id"), _SPAN),
+        _Reading.participant_session,
+    ),
+    (
+        "participantstreamassoc",
+        _object("participantstreamassoc", ("participant_id",), _children("send") + _children("recv") + _SPAN),
+        _Reading.participant_stream,
+    ),
+)
+"""The kinds of objects in the order of the schema: name, pattern, reader of its groups."""
 
 
-def _span(element: ET.Element, times: Times, limit: int) -> tuple[Instant | None, Instant | None] | None:
-    if not _is_blank(element.text):
-        return None
-    since = until = None
-    for child in element:
-        text, tag = _text(child, limit), child.tag
-        instant = None if text is None else times(text)
-        if instant is None:
-            return None
-        if tag == _SINCE and since is None and until is None:
-            since = instant
-        elif tag == _UNTIL and until is None:
-            until = instant
-        else:
-            return None
-    return since, until
+def _texts(first: str | None, more: str | None) -> tuple[str, ...]:
+    """Give the texts that `_children` found."""
+    if first is None:
+        return ()
+    return (first, *_TEXTS.findall(more)) if more else (first,)
 
 
-def exact_participant_stream(element: ET.Element, times: Times, limit: int) -> ParticipantStreamAssociation | None:
-    """Read the streams of a participant."""
-    participant_id = element.get("participant_id", "").strip()
-    if not participant_id or len(element.keys()) != 1 or not _is_blank(element.text):
-        return None
-    send: list[str] = []
-    recv: list[str] = []
-    since = until = None
-    for child in element:
-        text, tag = _text(child, limit), child.tag
-        if not text:
-            return None
-        if tag == _SEND and not recv and since is None and until is None:
-            send.append(text)
-        elif tag == _RECV and since is None and until is None:
-            recv.append(text)
-        elif tag == _SINCE and since is None and until is None:
-            since = times(text)
-            if since is None:
-                return None
-        elif tag == _UNTIL and until is None:
-            until = times(text)
-            if until is None:
-                return None
-        else:
-            return None
-    return ParticipantStreamAssociation(participant_id, tuple(send), tuple(recv), since, until)
-
-
-def _text(element: ET.Element, limit: int) -> str | None:
-    """Give the text of an element that has nothing else, with nothing behind it."""
-    if len(element) or element.keys():
-        return None
-    tail = element.tail
-    if tail and not tail.isspace():
-        return None
-    text = element.text or ""
-    return text.strip() if len(text) <= limit else None
-
-
-def _is_blank(text: str | None) -> bool:
-    return not text or text.isspace()
+def _name_id(aor: str, language: str | None, name: str | None) -> NameId:
+    return NameId(aor, None if name is None else Name(name.strip(), language))

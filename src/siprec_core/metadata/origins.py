@@ -4,8 +4,8 @@ A document may be larger than its element tree should ever be, so an object does
 a pair of numbers, from which line and column are found when a finding needs them.
 """
 
-import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 Place: TypeAlias = tuple[int, int]
@@ -14,11 +14,9 @@ ROOT: Final[Place] = (-1, 0)
 
 
 class Note(Protocol):
-    """Takes a finding: code, place in the form, message, and the element or place for its line."""
+    """Takes a finding: code, place in the form, message, and the place in the document for its line."""
 
-    def __call__(
-        self, code: str, where: str, message: str | None = None, element: ET.Element | Place | None = None, /
-    ) -> None:
+    def __call__(self, code: str, where: str, message: str | None = None, place: Place | None = None, /) -> None:
         """Take one."""
 
 
@@ -26,7 +24,7 @@ class Note(Protocol):
 class Origins:
     """The children of the root that the objects of a document were read from, by element name, in order."""
 
-    numbers: dict[str, list[int]] = field(default_factory=dict)
+    numbers: Mapping[str, Sequence[int]]
 
     def of(self, name: str, index: int) -> Place | None:
         """Give the place of the object with that index, None for an object that no element stands for."""

@@ -6,18 +6,18 @@ first place where it occurs.
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
-from siprec_core.metadata import exact
 from siprec_core.metadata import vocabulary as forms
 from siprec_core.metadata.associate import LooseParticipant, associate
 from siprec_core.metadata.checks import check_document
 from siprec_core.metadata.element_reader import ElementReader, Parts, TooLargeError
+from siprec_core.metadata.exact import read_exact
 from siprec_core.metadata.model import (
     RFC7865_NAMESPACE,
     DataMode,
@@ -37,9 +37,10 @@ from siprec_core.metadata.model import (
     SessionRecordingAssociation,
     Stream,
 )
-from siprec_core.metadata.origins import ROOT, Origins
+from siprec_core.metadata.notes import Notes
+from siprec_core.metadata.origins import ROOT, Note, Origins
 from siprec_core.metadata.vocabulary import ObjectForm, dialect_of, split_tag
-from siprec_core.metadata.xml_tree import XmlTree, parse_xml
+from siprec_core.metadata.xml_tree import XmlTree, build_tree, open_xml
 
 ItemT = TypeVar("ItemT")
 
@@ -60,7 +61,12 @@ def read_metadata(data: bytes | memoryview, *, limits: Limits, charset: str | No
 
     `charset` is the parameter of the media type, which outranks the XML declaration.
     """
-    tree = parse_xml(data, limits=limits, charset=charset)
+    tree = open_xml(data, limits=limits, charset=charset)
+    exact = None if tree.error is not None else read_exact(tree.data, limits=limits)
+    if exact is not None:
+        notes = Notes(tree, limits.findings)
+        return ParsedMetadata(document=_checked(*exact, (), notes.note), findings=notes.findings(), error=None)
+    build_tree(tree)
     if tree.root is None:
         return ParsedMetadata(document=None, findings=tuple(tree.findings[: limits.findings]), error=tree.error)
     namespace, name = split_tag(tree.root.tag)
@@ -84,6 +90,15 @@ def read_metadata(data: bytes | memoryview, *, limits: Limits, charset: str | No
     return ParsedMetadata(document=document, findings=reader.findings(), error=None)
 
 
+def _checked(
+    document: MetadataDocument, origins: Origins, loose: Sequence[LooseParticipant], note: Note
+) -> MetadataDocument:
+    """Give the document with the associations that it implies, and note what is inconsistent."""
+    document = associate(document, loose, note)
+    check_document(document, origins, note)
+    return document
+
+
 @dataclass(slots=True)
 class _Objects:
     """The objects of a document as they come."""
@@ -100,12 +115,13 @@ class _Objects:
 class _DocumentReader(ElementReader):
     """Maps one document to the model."""
 
-    __slots__ = ("_loose", "_origins")
+    __slots__ = ("_loose", "_places")
 
     def __init__(self, tree: XmlTree, dialect: Dialect, namespace: str | None, limits: Limits) -> None:
         super().__init__(tree, dialect, namespace, limits)
         self._loose: list[LooseParticipant] = []
-        self._origins = Origins()
+        self._places: dict[str, list[int]] = {}
+        """Numbers of the children of the root that were read, by name."""
 
     def read(self, root: ET.Element, name: str) -> MetadataDocument | RequestSnapshot:
         """Map the whole tree."""
@@ -173,9 +189,7 @@ class _DocumentReader(ElementReader):
             participant_stream_associations=tuple(objects.flows),
             extensions=tuple(parts.extensions),
         )
-        document = associate(document, self._loose, self.note)
-        check_document(document, self._origins, self.note)
-        return document
+        return _checked(document, Origins(self._places), self._loose, self.note)
 
     def _take(self, parts: Parts, objects: "_Objects") -> None:
         """Read the objects among the children that came."""
@@ -183,23 +197,19 @@ class _DocumentReader(ElementReader):
         for name in tuple(children):
             match name:
                 case "group":
-                    self._each(children, name, objects.groups, self._group, exact.exact_group)
+                    self._each(children, name, objects.groups, self._group)
                 case "session":
-                    self._each(children, name, objects.sessions, self._session, exact.exact_session)
+                    self._each(children, name, objects.sessions, self._session)
                 case "participant":
-                    self._each(children, name, objects.participants, self._participant, exact.exact_participant)
+                    self._each(children, name, objects.participants, self._participant)
                 case "stream":
-                    self._each(children, name, objects.streams, self._stream, exact.exact_stream)
+                    self._each(children, name, objects.streams, self._stream)
                 case "sessionrecordingassoc":
-                    self._each(
-                        children, name, objects.recordings, self._session_recording, exact.exact_session_recording
-                    )
+                    self._each(children, name, objects.recordings, self._session_recording)
                 case "participantsessionassoc":
-                    self._each(
-                        children, name, objects.memberships, self._participant_session, exact.exact_participant_session
-                    )
+                    self._each(children, name, objects.memberships, self._participant_session)
                 case "participantstreamassoc":
-                    self._each(children, name, objects.flows, self._participant_stream, exact.exact_participant_stream)
+                    self._each(children, name, objects.flows, self._participant_stream)
                 case _:
                     pass  # datamode
 
@@ -209,17 +219,12 @@ class _DocumentReader(ElementReader):
         name: str,
         objects: list[ItemT],
         read: Callable[[ET.Element], ItemT],
-        read_exact: Callable[[ET.Element, exact.Times, int], ItemT | None],
     ) -> None:
         elements = children.pop(name)
-        self._origins.numbers.setdefault(name, []).extend([self._numbers[id(element)] for element in elements])
-        is_exact, times, limit = self.dialect is Dialect.RFC7865, self.exact_time, self.limits.xml_text_size
+        self._places.setdefault(name, []).extend([self._numbers[id(element)] for element in elements])
         for element in elements:
-            item = read_exact(element, times, limit) if is_exact else None
-            if item is None:
-                self.current = element
-                item = read(element)
-            objects.append(item)
+            self.current = element
+            objects.append(read(element))
 
     def _datamode(self, parts: Parts) -> DataMode | None:
         element = parts.first("datamode")

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Iterable
 from typing import Final
 
 from siprec_core.metadata.ids import id_key, is_unique_id
@@ -27,6 +28,11 @@ def remark(document: MetadataDocument, origins: Origins, note: Note) -> None:
     _remark_directions(document, origins, note)
     if document.is_complete and document.dialect is Dialect.RFC7865:
         _remark_gaps(document, origins, note)
+
+
+def are_plain(ids: Iterable[str]) -> bool:
+    """Tell whether `remark_id` has nothing to say of any of the ids, and each is its own key."""
+    return all(map(_UUID.fullmatch, ids))
 
 
 def remark_id(text: str, kind: str, index: int, origins: Origins, note: Note) -> str:

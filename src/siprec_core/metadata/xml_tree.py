@@ -91,13 +91,24 @@ def parse_xml(data: bytes | memoryview, *, limits: Limits, charset: str | None =
 
     With `whole` the tree of a large one is built at once too; without, `XmlTree.children` gives it little by little.
     """
+    tree = open_xml(data, limits=limits, charset=charset)
+    build_tree(tree, whole=whole)
+    return tree
+
+
+def open_xml(data: bytes | memoryview, *, limits: Limits, charset: str | None = None) -> XmlTree:
+    """Decode a document and check its bounds, without its tree; as `parse_xml`."""
     body = decode_body(bytes(data), charset)
     tree = XmlTree(None, body.findings, body.error, body.data, body.skipped_lines, body.skipped_columns)
     if tree.error is None:
         _check_bounds(tree, limits)
+    return tree
+
+
+def build_tree(tree: XmlTree, *, whole: bool = False) -> None:
+    """Build the tree of a document that was opened, unless there is an error; as `parse_xml`."""
     if tree.error is None:
         _build(tree, whole=whole)
-    return tree
 
 
 def _build(tree: XmlTree, *, whole: bool) -> None:
@@ -188,10 +199,11 @@ def _repair(data: bytes, code: int) -> bytes | None:
 
 def _check_bounds(tree: XmlTree, limits: Limits) -> None:
     data = tree.data
-    if data.count(b"<") > 2 * limits.xml_elements + _MARKUP_BESIDE_ELEMENTS:
+    tags = 2 * limits.xml_elements + _MARKUP_BESIDE_ELEMENTS
+    if len(data) > tags and data.count(b"<") > tags:
         _refuse(tree, "metadata-too-large", f"more than {limits.xml_elements} elements")
         return
-    if data.count(b'"') + data.count(b"'") > _MANY_QUOTES:
+    if len(data) > _MANY_QUOTES and data.count(b'"') + data.count(b"'") > _MANY_QUOTES:
         # An attribute value holds no `<`, so the expression looks at each tag once and never goes back.
         crowded = rb"<[^!?/<>][^<>\"']*+(?:%b[^<>\"']*+){%d}" % (_QUOTED, limits.xml_attributes + 1)
         if re.search(crowded, data):

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, NoReturn
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
+from siprec_core.quick import maker
 from siprec_core.sdp.attributes import Attribute, shown
 from siprec_core.sdp.crypto import SECURE_RTP
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, payload_type_of
@@ -35,6 +36,8 @@ from siprec_core.sdp.model import (
     RawLine,
     SessionDescription,
 )
+
+_make_media, _make_description = maker(MediaDescription), maker(SessionDescription)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class _Section:
     def description(self) -> MediaDescription:
         """Give the value of a media section."""
         media = self.media
-        return MediaDescription(
+        return _make_media(
             media.media,
             0 if self.unusable else media.port,
             media.protocol,
@@ -454,7 +457,7 @@ class _Parser:
         media = tuple([section.description() for section in self._media])
         if media and not any(section.media.complete for section in self._media):
             self._fail(Problem("sdp-malformed", "m=", "no media line can be read"), self._media[0].line)
-        return SessionDescription(
+        return _make_description(
             origin,
             self._name,
             session.connection,

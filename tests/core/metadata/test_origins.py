@@ -7,7 +7,7 @@ def test_object_has_the_child_of_its_index() -> None:
 
 
 def test_object_that_no_element_stands_for_has_no_origin() -> None:
-    assert Origins().of("session", 0) is None
+    assert Origins({}).of("session", 0) is None
     assert Origins({"session": []}).of("session", 0) is None
 
 
