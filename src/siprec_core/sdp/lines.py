@@ -1,7 +1,7 @@
 """Readers of single SDP lines: from the text behind `=` to a value, with the problems that had to be tolerated.
 
-Attribute and connection lines repeat from call to call. Their readings are kept, so that reading one again costs a
-look-up; what is kept is bounded, and never a line that may hold a key or a password.
+Attribute and connection lines repeat from call to call, and so do whole blocks of them. Their readings are kept, so
+that reading them again costs a look-up; what is kept is bounded, and never a line that may hold a key or a password.
 """
 
 from collections.abc import Callable
@@ -65,6 +65,31 @@ _NUMBER_SIZE: Final = 20
 _attribute_lines: dict[str, tuple[Attribute, str | None]] = {}
 known_attribute_line: Final = _attribute_lines.get
 """Look up a whole line, `a=` included, without problems: attribute and mark; None when it has to be read."""
+
+
+class AttributeBlock(NamedTuple):
+    """The attribute lines of one media line, when they are all that belongs to it and nothing is wrong with them."""
+
+    attributes: tuple[Attribute, ...]
+    marks: dict[str, int]
+    """Line numbers by mark, in some text that had the block; not to be changed."""
+
+
+_KEPT_BLOCKS: Final = 256
+_KEPT_BLOCK_SIZE: Final = 512
+"""Longest block kept, in characters."""
+_attribute_blocks: dict[str, AttributeBlock] = {}
+known_attribute_block: Final = _attribute_blocks.get
+"""Look up all lines of a block, joined by CRLF; None when they have to be read."""
+
+
+def keep_attribute_block(text: str, block: AttributeBlock) -> None:
+    """Keep a block, if each line of it is kept by itself."""
+    if len(text) > _KEPT_BLOCK_SIZE or None in map(known_attribute_line, text.split("\r\n")):
+        return
+    if len(_attribute_blocks) >= _KEPT_BLOCKS:
+        _attribute_blocks.clear()
+    _attribute_blocks[text] = block
 
 
 def read_attribute_line(value: str) -> AttributeLine:

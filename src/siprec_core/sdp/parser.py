@@ -6,7 +6,7 @@ grammar keeps its place with port 0, because an answer has to have a line for it
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NoReturn
 
@@ -18,8 +18,11 @@ from siprec_core.sdp.attributes import Attribute, shown
 from siprec_core.sdp.crypto import SECURE_RTP
 from siprec_core.sdp.formats import STATIC_PAYLOAD_TYPES, payload_type_of
 from siprec_core.sdp.lines import (
+    AttributeBlock,
     MediaLine,
     Problem,
+    keep_attribute_block,
+    known_attribute_block,
     known_attribute_line,
     read_attribute_line,
     read_bandwidth,
@@ -37,8 +40,6 @@ from siprec_core.sdp.model import (
     SessionDescription,
 )
 
-_make_media, _make_description = maker(MediaDescription), maker(SessionDescription)
-
 
 @dataclass(frozen=True, slots=True)
 class ParsedSdp:
@@ -52,6 +53,9 @@ class ParsedSdp:
     """Why there is no description; `line` tells where."""
 
 
+_make_media, _make_description, _make_parsed = maker(MediaDescription), maker(SessionDescription), maker(ParsedSdp)
+
+
 def parse_sdp(data: bytes | memoryview, *, limits: Limits) -> ParsedSdp:
     """Parse a session description. Never raises for what `data` holds."""
     parser = _Parser(limits)
@@ -59,7 +63,7 @@ def parse_sdp(data: bytes | memoryview, *, limits: Limits) -> ParsedSdp:
         description = parser.parse(bytes(data))
     except _UnusableError as unusable:
         return ParsedSdp(None, tuple(parser.findings), unusable.error)
-    return ParsedSdp(description, tuple(parser.findings))
+    return _make_parsed(description, tuple(parser.findings))
 
 
 class _UnusableError(Exception):
@@ -89,10 +93,12 @@ def _count_lines(data: bytes) -> int:
 
 
 _USUAL_HEAD: Final = re.compile(
-    r"v=0\no=(\S{1,64}) ([0-9]{1,20}) ([0-9]{1,20}) IN (IP4|IP6) (\S{1,64})\ns=([^\n]{1,64})\nc=(IN IP[46] \S{1,48})\n"
-    r"t=0 0(?:\n|\Z)"
+    r"v=0\r\no=(\S{1,64}) ([0-9]{1,20}) ([0-9]{1,20}) IN (IP4|IP6) (\S{1,64})\r\ns=([^\r\n]{1,64})\r\n"
+    r"c=(IN IP[46] \S{1,48})\r\nt=0 0(?=\r\n|\Z)"
 )
-"""Matched against lines joined by LF."""
+_LONG_LINE: Final = "line longer than the limit"
+_USUAL_LINES: Final = 5
+"""Lines of a usual head."""
 _USUAL_SIZE: Final = 256
 """No line of a usual head is longer."""
 _NO_TIME: Final = (RawLine("t", "0 0"),)
@@ -112,6 +118,8 @@ class _Section:
     """Line number of the first `a=crypto`, 0 without one."""
     bandwidths: tuple[Bandwidth, ...] = ()
     other_lines: tuple[RawLine, ...] = ()
+    repeated: list[tuple[str, Attribute, int]] | None = None
+    """What may stand once and stands again: mark, attribute and line number."""
 
     def __init__(self, line: int, media: MediaLine, order: dict[str, int]) -> None:
         self.line = line
@@ -120,14 +128,18 @@ class _Section:
         self.attributes: list[Attribute] = []
         self.marks: dict[str, int] = {}
         """Line numbers by mark of what may stand once."""
-        self.repeated: list[tuple[str, Attribute, int]] = []
-        """What may stand once and stands again: mark, attribute and line number."""
 
     def add(self, attribute: Attribute, mark: str | None, number: int) -> None:
         """Append an attribute; `mark` names what may stand once."""
         self.attributes.append(attribute)
         if mark is not None and self.marks.setdefault(mark, number) != number:
-            self.repeated.append((mark, attribute, number))
+            self.repeat(mark, attribute, number)
+
+    def repeat(self, mark: str, attribute: Attribute, number: int) -> None:
+        """Take what may stand once and stands again."""
+        if self.repeated is None:
+            self.repeated = []
+        self.repeated.append((mark, attribute, number))
 
     def description(self) -> MediaDescription:
         """Give the value of a media section."""
@@ -163,6 +175,8 @@ class _Parser:
     _phones: tuple[str, ...] = ()
     _timing: tuple[RawLine, ...] = ()
     _timing_seen = False
+    _readable = False
+    """A media line has all its fields."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -172,51 +186,79 @@ class _Parser:
 
     def parse(self, data: bytes) -> SessionDescription:
         """Read the whole text. Raises _UnusableError."""
-        line_size = self._limits.sdp_line_size
-        lines = self._split(data)
-        head = self._read_usual_head(lines)
-        section = self._section
-        for number, line in enumerate(lines[head:], head + 1):
-            known = known_attribute_line(line)
-            if known is not None:
-                # As `_Section.add`, without the call: most lines of a description come by here.
-                attribute, mark = known
-                section.attributes.append(attribute)
-                if mark is not None and section.marks.setdefault(mark, number) != number:
-                    section.repeated.append((mark, attribute, number))
-                continue
-            if len(line) > line_size:
-                self._excess("line longer than the limit", number)
-            elif line[1:2] == "=":
-                self._read(line[0], line[2:], number)
+        head, *sections = self._text(data).split("\r\nm=")
+        number = self._read_head(head)
+        for text in sections:
+            line, line_end, block = text.partition("\r\n")
+            before = self._section
+            if len(line) + len("m=") > self._limits.sdp_line_size:
+                self._excess(_LONG_LINE, number)
             else:
-                self._read_loose(line, number)
-            section = self._section
+                self._read("m", line, number)
+            number += 1
+            if line_end:
+                number = self._read_block(block, number, is_new=self._section is not before)
         return self._finish()
 
-    def _read_usual_head(self, lines: list[str]) -> int:
-        """Read the lines before the first attribute or media line at once if they are as nearly everybody writes them.
+    def _read_head(self, head: str) -> int:
+        """Read the lines before the first media line; gives the number of the line behind them.
 
-        Gives how many they are, 0 when they have to be read one by one.
+        Those before the first attribute are read at once if they are as nearly everybody writes them.
         """
-        match = _USUAL_HEAD.match("\n".join(lines[:5]))
-        if match is None or self._limits.sdp_line_size < _USUAL_SIZE:
-            return 0
-        connection, problem = read_connection(match[7])
-        if problem is not None:
-            return 0
+        match = _USUAL_HEAD.match(head)
+        connection, problem = (None, None) if match is None else read_connection(match[7])
+        if match is None or problem is not None or self._limits.sdp_line_size < _USUAL_SIZE:
+            return self._read_lines(head.split("\r\n"), 1)
         username, session_id, version, kind, address, self._name, _ = match.groups()
         self._origin = Origin(username, int(session_id), int(version), address, kind)
         self._session.connection = connection
         self._session.rank = _SESSION_ORDER["t"]
         self._timing = _NO_TIME
         self._version_seen = self._timing_seen = True
-        return 5
+        rest = head[match.end() :]
+        return self._read_lines(rest[2:].split("\r\n"), _USUAL_LINES + 1) if rest else _USUAL_LINES + 1
+
+    def _read_block(self, text: str, number: int, *, is_new: bool) -> int:
+        """Read the lines that follow a media line, which began a section or, unreadable, did not."""
+        section = self._section
+        known = known_attribute_block(text) if is_new else None
+        if known is not None:
+            section.attributes, section.marks = list(known.attributes), known.marks
+            return number + len(known.attributes)
+        end = self._read_lines(text.split("\r\n"), number)
+        attributes = section.attributes
+        if is_new and len(attributes) == end - number and not section.repeated:
+            keep_attribute_block(text, AttributeBlock(tuple(attributes), section.marks))
+        return end
+
+    def _read_lines(self, lines: Sequence[str], number: int) -> int:
+        """Read some lines, the first of which has that number; gives the number of the line behind them."""
+        line_size = self._limits.sdp_line_size
+        section = self._section
+        for line in lines:
+            known = known_attribute_line(line)
+            if known is not None:
+                # As `_Section.add`, without the call: most lines of a description come by here.
+                attribute, mark = known
+                section.attributes.append(attribute)
+                if mark is not None and section.marks.setdefault(mark, number) != number:
+                    section.repeat(mark, attribute, number)
+                number += 1
+                continue
+            if len(line) > line_size:
+                self._excess(_LONG_LINE, number)
+            elif line[1:2] == "=":
+                self._read(line[0], line[2:], number)
+            else:
+                self._read_loose(line, number)
+            section = self._section
+            number += 1
+        return number
 
     # The text
 
-    def _split(self, data: bytes) -> list[str]:
-        """Decode the text and cut it into lines."""
+    def _text(self, data: bytes) -> str:
+        """Decode the text; gives its lines with CRLF between them."""
         line_ends = data.count(b"\n")
         strays = data.count(b"\r") != line_ends or data.count(b"\r\n") != line_ends
         # Counted before anything is cut, so that a flood of line ends costs no memory.
@@ -229,14 +271,11 @@ class _Parser:
             match = _STRAY_LINE_END.search(data)
             before = 0 if match is None else data.count(b"\n", 0, match.start())
             self._found(Problem("sdp-line-end", "text"), before + 1)
-            lines = _LINE_END.split(text)
-        else:
-            lines = text.split("\r\n")
-        if lines[-1]:
-            self._found(Problem("sdp-no-final-line-end", "text"), len(lines))
-        else:
-            lines.pop()
-        return lines
+            text = _LINE_END.sub("\r\n", text)
+        if text.endswith("\r\n"):
+            return text[:-2]
+        self._found(Problem("sdp-no-final-line-end", "text"), text.count("\r\n") + 1)
+        return text
 
     def _decode(self, data: bytes) -> str:
         if b"\0" in data:
@@ -422,7 +461,9 @@ class _Parser:
         self._media.append(section)
         if media.problem is not None:
             self._found(media.problem, number)
-        if not media.complete:
+        if media.complete:
+            self._readable = True
+        else:
             section.unusable = True
         if excess:
             self._excess("more formats than the limit", number)
@@ -455,7 +496,7 @@ class _Parser:
         for section in self._media:
             self._check_media(section)
         media = tuple([section.description() for section in self._media])
-        if media and not any(section.media.complete for section in self._media):
+        if media and not self._readable:
             self._fail(Problem("sdp-malformed", "m=", "no media line can be read"), self._media[0].line)
         return _make_description(
             origin,
@@ -496,7 +537,7 @@ class _Parser:
             self._check_unmapped(unmapped, section.line)
 
     def _check_repeated(self, section: _Section) -> None:
-        for mark, attribute, number in section.repeated:
+        for mark, attribute, number in section.repeated or ():
             code = _REPEATED_CODES.get(mark.partition(" ")[0], "sdp-rtpmap")
             message = "stands twice in its section; the first counts"
             self._found(Problem(code, f"a={attribute.name}", message), number)

@@ -7,6 +7,8 @@ from siprec_core.sdp.attributes import Attribute
 from siprec_core.sdp.lines import (
     AttributeLine,
     MediaLine,
+    keep_attribute_block,
+    known_attribute_block,
     known_attribute_line,
     read_attribute_line,
     read_bandwidth,
@@ -172,3 +174,44 @@ def test_readers_take_any_text(text: str) -> None:
     read_bandwidth(text)
     read_timing(text)
     assert read_media_line(text).formats
+
+
+def block_of(text: str) -> lines.AttributeBlock:
+    """Read the lines of a block one by one."""
+    read = [read_attribute_line(line.removeprefix("a=")) for line in text.split("\r\n")]
+    marks = {line.mark: number for number, line in enumerate(read, 7) if line.mark is not None}
+    return lines.AttributeBlock(tuple(line.attribute for line in read), marks)
+
+
+def test_a_block_that_recurs_is_kept() -> None:
+    text = "a=rtpmap:0 PCMU/8000\r\na=label:1\r\na=sendonly"
+    block = block_of(text)
+    assert block.marks == {"0": 7, "label": 8, "direction": 9}
+    keep_attribute_block(text, block)
+    assert known_attribute_block(text) is block
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x",
+        "a=ice-pwd:secret",
+        "a=ptime:x",
+        "b=AS:64",
+        "",
+        "a=label:" + "1" * 60,
+    ],
+)
+def test_a_block_with_a_secret_a_problem_or_too_much_is_not_kept(line: str) -> None:
+    text = "\r\n".join(["a=sendonly", *[line] * 10])
+    read_attribute_line("sendonly")
+    read_attribute_line(line.removeprefix("a="))
+    keep_attribute_block(text, block_of("a=sendonly"))
+    assert known_attribute_block(text) is None
+
+
+def test_kept_blocks_are_bounded() -> None:
+    for number in range(600):
+        text = f"a=label:{number}\r\na=sendonly"
+        keep_attribute_block(text, block_of(text))
+    assert len(lines._attribute_blocks) <= 256

@@ -305,8 +305,10 @@ def test_any_octets_are_taken(data: bytes) -> None:
 @given(peer_texts)
 def test_what_was_kept_changes_nothing(data: bytes) -> None:
     sdp_lines._attribute_lines.clear()
-    first, second = parse_sdp(data, limits=LIMITS), parse_sdp(data, limits=LIMITS)
+    sdp_lines._attribute_blocks.clear()
+    first, second, third = (parse_sdp(data, limits=LIMITS) for _ in range(3))
     assert (first.description, first.findings) == (second.description, second.findings)
+    assert (first.description, first.findings) == (third.description, third.findings)
 
 
 def test_every_beginning_of_a_good_text_is_taken() -> None:
