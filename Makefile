@@ -110,7 +110,7 @@ test: lint types pytest interop
 
 bench: $(DEV) $(PEERS)/.ready
 	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only $(PYTEST_ARGS)
-	PYTHONPATH=src:. $(PEERS)/bin/python -m tests.benchmarks.peers --write docs/reference/benchmarks.md
+	PYTHONPATH=src:. $(PEERS)/bin/python -m tests.benchmarks.peers --media --write docs/reference/benchmarks.md
 
 # The libraries that the benchmarks compare with. One that cannot be installed costs only its own rows.
 $(PEERS)/.ready: tests/benchmarks/peers.txt | python

@@ -17,10 +17,11 @@ import os
 import platform
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any, TypeAlias
 
@@ -33,6 +34,7 @@ from siprec_core.sip.headers import Headers
 from siprec_core.sip.message import Request
 from siprec_core.sip.multipart import parse_body
 from siprec_core.sip.parser import find_header_end, parse_datagram
+from tests.benchmarks import media
 from tests.benchmarks.messages import Call, calls
 
 Foreign: TypeAlias = Any
@@ -388,13 +390,15 @@ keeps what it does not know. The others do little of that: sippy, for one, leave
 and the dicts made here of the XML are checked by nobody.
 """
 _NOT_COMPARED = """
-Not compared are libraries in C, and other libraries' media paths and call handling. What siprec takes for a packet and
-for a whole call (INVITE, ACK and BYE through the server without sockets) is printed by `make bench`.
+Not compared are libraries in C that read SIP, and other libraries' call handling. What siprec takes for a whole call
+(INVITE, ACK and BYE through the server without sockets) is printed by `make bench`.
 """
 
 
-def page(rows: list[tuple[Row, list[Result]]], peers: Peers, made: list[Call], rounds: int) -> str:
-    """Write the page of the manual."""
+def page(
+    rows: list[tuple[Row, list[Result]]], peers: Peers, made: list[Call], rounds: int, received: Sequence[str] = ()
+) -> str:
+    """Write the page of the manual; `received` are the sections about received audio."""
     sample = made[0]
     introduction = _INTRODUCTION.format(
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -411,7 +415,7 @@ def page(rows: list[tuple[Row, list[Result]]], peers: Peers, made: list[Call], r
         for result in results:
             ratio = "" if result.name.startswith("siprec") else f"{result.ratio:.2f}"
             lines.append(f"| {result.name} | {result.microseconds:.1f} | {ratio} |")
-    lines += ["", "## Goals", "", "What the ratios are to become, and what they are.", "", *goal_lines(rows)]
+    lines += ["", "## Goals", "", "What the ratios are to become, and what they are.", "", *goal_lines(rows), *received]
     lines += ["", "## What was compared", ""]
     found = ", ".join(f"{name} {version}" for name, version in sorted(peers.found.items()))
     lines.append(
@@ -443,12 +447,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare siprec with other libraries.")
     parser.add_argument("--write", type=Path, help="the page to write")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--media", action="store_true", help="receive audio over sockets too, for some minutes")
     chosen = parser.parse_args(arguments)
     peers, made = Peers(), calls()
     rows = [*header_rows(peers), sdp_row(peers), *body_rows(peers), whole_row(peers)]
     gc.freeze()  # what is loaded stays, so that a collection before each measurement costs little
-    text = page([(row, measure(row, made, chosen.rounds)) for row in rows], peers, made, chosen.rounds)
+    results = [(row, measure(row, made, chosen.rounds)) for row in rows]
     gc.unfreeze()
+    with TemporaryDirectory() as folder:
+        received = media.section(Path(folder)) if chosen.media else []
+    text = page(results, peers, made, chosen.rounds, received)
     sys.stdout.write(text)
     if chosen.write is not None:
         chosen.write.write_text(text, encoding="utf-8")
