@@ -256,7 +256,7 @@ def introduction() -> list[str]:
     """Tell what was measured, and on what."""
     where = "on a processor of their own each" if pinned(0, ()) else "on any processor"
     return f"""\
-{LINES} ports on loopback, each of which gets {RATE} packets of PCMU a second for {SECONDS:g} seconds, in {ROUNDS} rounds.
+{LINES} ports on loopback, each of which gets {RATE} packets of PCMU a second for {SECONDS:g} seconds, {ROUNDS} times.
 Sender and receiver are processes {where}. CPU time is the receiver's, user and system, the median of the
 rounds; a ratio is the time of a packet divided by that of a loop of epoll and recv in C, the median over the rounds.
 `siprec serve` does all that it does for {LINES // 2} recorded calls: it knows sources, counts loss and jitter, sends
