@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.journal import JsonValue
 from siprec_core.recording.policy import SiprecMarks
-from siprec_core.types import Address, SessionId, Transport
+from siprec_core.recording.request import RecordingRequest
+from siprec_core.types import Address, Flow, SessionId, Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,27 @@ class PolicyRequest:
     marks: SiprecMarks
     metadata: MetadataDocument | None
     """As the metadata filter leaves it; None without any that can be read."""
+
+
+def policy_request(
+    session: SessionId, read: RecordingRequest, *, flow: Flow, authenticated_user: str | None
+) -> PolicyRequest:
+    """Tell what is known of a call by its INVITE."""
+    request = read.request
+    return PolicyRequest(
+        session=session,
+        call_id=request.call_id,
+        peer=flow.remote,
+        transport=flow.transport,
+        user_agent=request.headers.get("User-Agent"),
+        authenticated_user=authenticated_user,
+        peer_names=flow.peer_names,
+        uri=request.uri,
+        from_=request.headers.get("From") or "",
+        to=request.headers.get("To") or "",
+        marks=read.marks,
+        metadata=read.metadata,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from siprec_core.media.outputs import KeyPressed, MediaOutput, SenderReported, S
 from siprec_core.recording.account import RecordingAccount
 from siprec_core.recording.capture import CaptureGate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
-from siprec_core.recording.decision import Decision, PolicyRequest
+from siprec_core.recording.decision import Decision, PolicyRequest, policy_request
 from siprec_core.recording.events import (
     DigitReceived,
     FindingRaised,
@@ -155,21 +155,7 @@ class RecordingSession(SessionExchanges):
         read = self._invitation
         if read is None:
             raise LocalProtocolError("the session does not wait for a decision")
-        request = read.request
-        return PolicyRequest(
-            session=self.id,
-            call_id=self.call_id,
-            peer=self.flow.remote,
-            transport=self.flow.transport,
-            user_agent=request.headers.get("User-Agent"),
-            authenticated_user=self.authenticated_user,
-            peer_names=self.flow.peer_names,
-            uri=request.uri,
-            from_=request.headers.get("From") or "",
-            to=request.headers.get("To") or "",
-            marks=read.marks,
-            metadata=read.metadata,
-        )
+        return policy_request(self.id, read, flow=self.flow, authenticated_user=self.authenticated_user)
 
     def take_decision(self, decision: Decision) -> None:
         """Take what was decided, before `begin`; LocalProtocolError for a codec that cannot be."""
