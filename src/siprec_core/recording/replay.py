@@ -118,6 +118,7 @@ class Replay:
         "_finder",
         "_finished",
         "_invitation",
+        "_is_over",
         "_items",
         "_journal_lines",
         "_last_ns",
@@ -166,6 +167,7 @@ class Replay:
         self._last_ns = 0
         self._ended = False
         self._finished = False
+        self._is_over = False
         self._complete = False
         """The end is in the capture."""
 
@@ -189,6 +191,8 @@ class Replay:
                     return None
                 self._finish()
                 break
+            if self._is_over:
+                continue
             if isinstance(item, Datagram):
                 self._receive_datagram(item)
             elif isinstance(item, Statistics):
@@ -197,6 +201,10 @@ class Replay:
                 self._receive_interface(item)
             elif isinstance(item, CaptureProblem):
                 self._report(item.finding)
+            elif self.is_journal:
+                # Our journals have one section: another one was put behind, and its lines have the same names.
+                self._is_over = True
+                self._report(finding("capture-limit", "capture", "another journal begins: render it by itself"))
         return self._items.popleft() if self._items else None
 
     @property

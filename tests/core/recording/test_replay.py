@@ -227,6 +227,15 @@ def test_an_offer_in_the_answer_has_its_answer_in_the_ack() -> None:
     ]
 
 
+def test_a_journal_behind_another_one_is_told_of_and_left_out() -> None:
+    call = Recorded().invite().media(0, stream(tone(800))).bye(1.0)
+    other = Recorded().invite().media(0, stream(tone(320, step=9), ssrc=7)).bye(2.0)
+    files = rendered(call.journal + other.journal)
+    assert pcm_of(files, "1.wav") == coded(tone(800))
+    assert "capture-limit" in codes(report_of(files))
+    assert report_of(files)["streams"] == report_of(rendered(call.journal))["streams"]
+
+
 def test_notes_of_later_versions_do_no_harm() -> None:
     call = Recorded().invite()
     call.keep(call.writer.note("moon-phase", {"phase": 3, "at": "never"}, now=START + 1.0, line=0))
