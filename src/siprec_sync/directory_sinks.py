@@ -211,6 +211,7 @@ class DirectorySinks:
                 self._synchronise()
             if closing and not commands:
                 break
+            commands = []  # what was written is let go before the wait for more
         for sink in list(self._files):
             self._finish(sink, complete=False)
 

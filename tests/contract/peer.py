@@ -91,7 +91,7 @@ class Peer:
     ) -> bytes:
         tag = f";tag={self.to_tag}" if self.to_tag else ""
         kind = f"Content-Type: {content_type}\r\n" if body else ""
-        branch = f"z9hG4bK-{self.local.port}-{number}"
+        branch = f"z9hG4bK-{self.call_id}-{number}"
         if method == "ACK":
             branch += "-ack"
         return (
