@@ -1,6 +1,6 @@
 """The ciphers of SRTP, by pylibsrtp of the extra `srtp`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Final, Protocol
@@ -82,6 +82,17 @@ class _Context:
         """Give the RTP packet within an SRTP packet."""
         return self._call(self._session.unprotect, packet)
 
+    def unprotect_all(self, packets: Sequence[bytes]) -> list[bytes | CryptoFailure]:
+        """Give the RTP packets within SRTP packets: what each costs besides libsrtp counts."""
+        unprotect = self._session.unprotect
+        opened: list[bytes | CryptoFailure] = []
+        for packet in packets:
+            try:
+                opened.append(unprotect(packet))
+            except (ValueError, self._error) as error:
+                opened.append(_failure(error))
+        return opened
+
     def unprotect_rtcp(self, packet: bytes) -> bytes | CryptoFailure:
         """Give the RTCP packet within an SRTCP packet."""
         return self._call(self._session.unprotect_rtcp, packet)
@@ -99,10 +110,13 @@ class _Context:
             return CryptoFailure.MALFORMED
         try:
             return function(packet)
-        except ValueError:
-            return CryptoFailure.MALFORMED  # too long to be protected
-        except self._error as error:
-            return _FAILURES.get(str(error), CryptoFailure.MALFORMED)
+        except (ValueError, self._error) as error:
+            return _failure(error)
+
+
+def _failure(error: Exception) -> CryptoFailure:
+    # ValueError tells of a packet that is too long.
+    return _FAILURES.get(str(error), CryptoFailure.MALFORMED)
 
 
 def is_installed() -> bool:

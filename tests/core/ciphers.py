@@ -1,5 +1,6 @@
 """Pretended ciphers for tests: they hide and authenticate nothing worth hiding, but behave as SRTP does."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from siprec_core.media.encryption import CryptoContext, CryptoFailure, MasterKey
@@ -32,6 +33,9 @@ class PretendContext:
 
     def unprotect(self, packet: bytes) -> bytes | CryptoFailure:
         return self._open(packet, 12, self._rtp_tag)
+
+    def unprotect_all(self, packets: Sequence[bytes]) -> list[bytes | CryptoFailure]:
+        return [self.unprotect(packet) for packet in packets]
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | CryptoFailure:
         opened = self._open(packet, 8, self._rtcp_tag, index_size=4)

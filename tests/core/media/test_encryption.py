@@ -1,7 +1,7 @@
 """Encrypted lines: keys and their identifiers, changes of keys, forged, replayed and broken packets."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siprec_core.limits import Limits
@@ -198,3 +198,50 @@ def test_what_leaves_is_sealed_rtcp_as_such() -> None:
 def test_keys_are_not_shown() -> None:
     assert "x11" not in repr(ReceivingKey(ONE))
     assert "x11" not in repr(ONE)
+
+
+def made(kind: str, number: int) -> bytes:
+    """A datagram of a kind, as a line of key ONE, TWO before, may get it."""
+    packet = rtp(number, ssrc=1 + number % 2)
+    match kind:
+        case "good":
+            return sealed(packet)
+        case "again":
+            return sealed(rtp(0))
+        case "forged":
+            return sealed(packet)[:-1] + b"?"
+        case "under the key before":
+            return PretendContext(TWO).protect(packet)  # type: ignore[return-value]
+        case "rtcp":
+            return bytes.fromhex("80c90001000000010000")
+        case "stun":
+            return bytes(20)
+        case _:
+            return packet[: number % 14]
+
+
+KINDS = ("good", "again", "forged", "under the key before", "rtcp", "stun", "short")
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(("good", *KINDS)), max_size=24), st.integers(1, 24))
+def test_any_batches_give_the_same(kinds: list[str], size: int) -> None:
+    datagrams = [made(kind, number) for number, kind in enumerate(kinds)]
+    outcomes = []
+    for step in (1, size):
+        line = Line(TWO)
+        line.agree(ONE, now=0.0)
+        opened = [
+            data for at in range(0, len(datagrams), step) for data in line.receive(*datagrams[at : at + step], at=1.0)
+        ]
+        outcomes.append((opened, line.cipher.counts, line.cipher.packets_rejected, sorted(line.codes())))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_batch_of_known_sources_keeps_sources_and_arrivals() -> None:
+    line = Line(ONE)
+    line.receive(sealed(rtp(0)))
+    batch_of_known = batch(*(sealed(rtp(number)) for number in range(1, 6)), at=7.0)
+    opened = line.cipher.receive(batch_of_known, component=Component.RTP)
+    assert list(opened.datagrams) == [rtp(number) for number in range(1, 6)]
+    assert (opened.sources, opened.arrivals) == (batch_of_known.sources, batch_of_known.arrivals)
