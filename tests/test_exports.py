@@ -30,6 +30,7 @@ EXPORTS: dict[str, frozenset[str]] = {
         "Secret", "Advertised", "AdmissionPolicy", "ListenSpec", "RecordSpec", "WaitingClient",
         "ParticipantInfo", "SessionStatus", "StreamInfo", "Decision", "PolicyRequest",
         "BindMedia", "CloseFlow", "CloseMedia", "CloseSink", "Command", "OpenFlow", "OpenSink",
+        "RecordLine", "UpdateLine", "SecureLine", "PauseLine", "LineRecorder", "LineReport",
         "DeliverAudio", "EndAudio", "AudioFrame", "CodecProvider", "Codecs", "TapId",
         "RenderRecording", "Resolve", "SendDatagram", "SendMedia", "SendStream", "SinkKind", "WriteSink",
         "Diagnostic", "DigitReceived", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",

@@ -42,6 +42,8 @@ def make_plan(configuration: Configuration) -> ServerPlan:
     if "media.codecs" not in configuration.origins:
         config = replace(config, codecs=decodable_codecs())
     check_config(config)
+    if settings.media_workers and settings.processors:
+        raise CommandError("--processor listens to live audio, which is not to be had with --media-workers")
     return ServerPlan(
         settings=settings,
         binds=tuple(replace(each.bind, tls=_own_tls(each, settings)) for each in settings.bind),

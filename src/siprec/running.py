@@ -173,7 +173,7 @@ def _sinks(plan: ServerPlan) -> DirectorySinks:
 
 
 def _driver_settings(service: Service) -> DriverSettings:
-    return DriverSettings(given=service.sockets)
+    return DriverSettings(given=service.sockets, media_workers=service.plan.settings.media_workers)
 
 
 @contextmanager

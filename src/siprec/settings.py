@@ -239,6 +239,14 @@ class ServeSettings:
         flags=("--processor",),
         metavar="TARGET",
     )
+    media_workers: int = _row(
+        "media.workers",
+        kinds.whole(0, 64),
+        0,
+        "processes that receive audio and write journals (default 0: the one that serves does it)",
+        flags=("--media-workers",),
+        metavar="N",
+    )
     prefer_own_codecs: bool = _row(
         "media.prefer_own_codecs",
         kinds.switch(),

@@ -32,6 +32,7 @@ from siprec_sync.facade import (
     SessionControl,
 )
 from siprec_sync.listeners import Bind
+from siprec_sync.media_workers import with_media_workers
 from siprec_sync.policy_hook import Hook, PolicyThreads, with_hook
 from siprec_sync.pump import Storage
 from siprec_sync.sinks import Sinks
@@ -199,6 +200,7 @@ async def serve(
     address, the certificate or the place for recordings cannot be used.
     """
     config = with_server_ciphers(config or ServerConfig())
+    config = with_media_workers(config, sinks, 0 if settings is None else settings.media_workers)
     if policy_hook is not None:
         config = with_hook(config)
     core = RecordingServer(config, time_base=read_clocks(), entropy=os.urandom)

@@ -44,12 +44,16 @@ from siprec_core.recording.commands import (
     EndAudio,
     OpenFlow,
     OpenSink,
+    PauseLine,
+    RecordLine,
     RenderRecording,
     Resolve,
+    SecureLine,
     SendDatagram,
     SendMedia,
     SendStream,
     SinkKind,
+    UpdateLine,
     WriteSink,
 )
 from siprec_core.recording.decision import Decision, PolicyRequest
@@ -68,7 +72,9 @@ from siprec_core.recording.events import (
     StreamsChanged,
     StreamStalled,
 )
+from siprec_core.recording.line_recorder import LineRecorder
 from siprec_core.recording.outbound import RecordSpec
+from siprec_core.recording.plane import LineReport
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.ports import PortCounts
 from siprec_core.recording.server_status import ServerStatus
@@ -115,7 +121,6 @@ __all__ = [
     "SessionStatus",
     "ParticipantInfo",
     "AdmissionPolicy",
-    # the facades
     "Advertised",
     "CallSpec",
     "ChangeConcluded",
@@ -139,7 +144,6 @@ __all__ = [
     "PortCounts",
     "StreamSpec",
     "WaitingClient",
-    # commands
     "BindMedia",
     "CloseFlow",
     "CloseMedia",
@@ -156,7 +160,6 @@ __all__ = [
     "SendStream",
     "SinkKind",
     "WriteSink",
-    # events of the server
     "Diagnostic",
     "DigitReceived",
     "Event",
@@ -170,7 +173,6 @@ __all__ = [
     "SourceFound",
     "StreamStalled",
     "StreamsChanged",
-    # events of the client
     "AudioFinished",
     "CallEvent",
     "RecordingAnswered",
@@ -178,7 +180,6 @@ __all__ = [
     "RecordingEnded",
     "RecordingRefused",
     "ServerFailed",
-    # values and seams
     "Address",
     "AddressRecord",
     "AudioFrame",
@@ -203,7 +204,6 @@ __all__ = [
     "TapId",
     "TimeBase",
     "Transport",
-    # findings and errors
     "ConfigurationError",
     "Finding",
     "FindingCode",
@@ -213,7 +213,6 @@ __all__ = [
     "RemoteProtocolError",
     "Severity",
     "SiprecError",
-    # SIP
     "BodyPart",
     "BodyReader",
     "Headers",
@@ -226,7 +225,6 @@ __all__ = [
     "Request",
     "Response",
     "write_multipart",
-    # SDP, metadata, RTP
     "MediaDescription",
     "MetadataBuilder",
     "MetadataDocument",
@@ -239,4 +237,10 @@ __all__ = [
     "SessionDescription",
     "write_metadata",
     "write_request_snapshot",
+    "PauseLine",
+    "RecordLine",
+    "SecureLine",
+    "UpdateLine",
+    "LineRecorder",
+    "LineReport",
 ]

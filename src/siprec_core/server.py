@@ -14,6 +14,7 @@ from siprec_core.machine import earliest
 from siprec_core.recording.decision import Decision, PolicyRequest
 from siprec_core.recording.live import merge_live
 from siprec_core.recording.outbound import RecordSpec
+from siprec_core.recording.plane import LineReport
 from siprec_core.recording.policy import ServerConfig, check_config
 from siprec_core.recording.routing import ServerOutput, SessionRouter
 from siprec_core.recording.server_status import ServerStatus, count_sessions, count_streams
@@ -81,6 +82,24 @@ class RecordingServer(SessionRouter):
         session = self._media.get(media)
         if session is not None:
             session.receive_media(media, batch, component=component, now=now)
+            self._drain_session(session, now)
+
+    def media_reported(self, report: LineReport, *, now: float) -> None:
+        """Take what a media plane elsewhere (`ServerConfig.media_apart`) tells of a line."""
+        session = self._sinks.get(report.sink)
+        if session is not None:
+            session.media_reported(report, now=now)
+            self._drain_session(session, now)
+
+    def media_lost(self, sinks: Iterable[SinkId], error: str, *, now: float) -> None:
+        """Take the loss of the process that wrote these journals: their sessions end with `worker-lost`.
+
+        Everything for the same sinks that follows goes where the driver has them now.
+        """
+        lost = [session for sink in sinks if (session := self._sinks.get(sink)) is not None]
+        self._diagnose("worker-lost", Severity.ERROR, None, f"{error}; {len(lost)} sessions end by it")
+        for session in lost:
+            session.media_lost(error, now=now)
             self._drain_session(session, now)
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
@@ -239,6 +258,8 @@ class RecordingServer(SessionRouter):
         Raises LocalProtocolError when the session is not active, has no such stream, or too many listen.
         """
         del now
+        if self.config.media_apart:
+            raise LocalProtocolError("live audio is not to be had with media workers")
         return self._active(session).tap_audio(label, codecs)
 
     def close_tap(self, session: SessionId, tap: TapId, *, now: float) -> None:

@@ -9,9 +9,11 @@ from typing import Generic
 from siprec_core.errors import ConfigurationError
 from siprec_core.limits import Limits
 from siprec_core.types import Transport
+from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.events import EventHub
 from siprec_sync.listeners import Bind, Listener, open_listeners
 from siprec_sync.media import RECEIVE_BUFFER_SIZE, MediaSockets
+from siprec_sync.media_workers import MediaWorkers
 from siprec_sync.pump import TICK_SECONDS, Core, EventT, Pump, Storage
 from siprec_sync.resolver import Lookup, Resolver
 from siprec_sync.signalling import StreamSettings
@@ -28,6 +30,8 @@ class DriverSettings:
     """Receive buffer asked for each media socket, octets."""
     lookup: Lookup | None = None
     """Looks up names in place of the system and dnspython. It may block; several threads call it."""
+    media_workers: int = 0
+    """Processes that take media and write journals, for a server; 0 does both in the driver."""
     given: tuple[socket.socket, ...] = ()
     """Listening sockets that someone else has bound; each takes the place of opening its address."""
 
@@ -76,6 +80,12 @@ def assemble(
         _close(listeners)
         raise
     media = MediaSockets(receive_buffer_size=settings.media_buffer_size)
+    workers = None
+    if settings.media_workers and storage is not None and isinstance(storage.sinks, DirectorySinks):
+        workers = MediaWorkers(
+            storage.sinks, storage.inputs, count=settings.media_workers, tick_seconds=settings.tick_seconds
+        )
+        storage = replace(storage, sinks=workers)
     pump = Pump(
         core,
         storage=storage,
@@ -85,6 +95,7 @@ def assemble(
         media=media,
         resolver=resolver or Resolver(settings.lookup),
         tick_seconds=settings.tick_seconds,
+        workers=workers,
     )
     try:
         pump.start(listeners)

@@ -109,11 +109,13 @@ class DirectorySinks:
         *,
         render: Render | None = render_recording,
         settings: SinkSettings | None = None,
+        lodger: bool = False,
     ) -> None:
+        """A `lodger` writes below the root of a server that owns it, in a process of that server's."""
         self.root = Path(root)
-        self._settings = settings or SinkSettings()
+        self.settings = settings or SinkSettings()
         self._tree = FileTree(self.root)
-        self._lock = RootLock(self.root)
+        self._lock = None if lodger else RootLock(self.root)
         self._full = False
         self._space_at = float("-inf")
         self._files: dict[SinkId, JournalFile | _Document] = {}
@@ -128,8 +130,8 @@ class DirectorySinks:
         self._closing = False
         self._reports: deque[SinkReport] = deque()
         self._wake: Callable[[], None] | None = None
-        self._recover = self._settings.recover and render is render_recording
-        self._pool = RenderPool(self.root, render, self._rendered, workers=self._settings.render_workers)
+        self._recover = self.settings.recover and render is render_recording
+        self._pool = RenderPool(self.root, render, self._rendered, workers=self.settings.render_workers)
         self._writer = threading.Thread(target=self._run, name="siprec-sinks", daemon=True)
 
     @property
@@ -148,18 +150,27 @@ class DirectorySinks:
         Raises ConfigurationError when the directory cannot be made or written, or another server has it.
         """
         self._wake = wake
-        try:
-            self._tree.write_document(".writable", b"", durable=False)
-            (self.root / ".writable").unlink(missing_ok=True)
-            if not self._lock.take():
-                raise ConfigurationError(f"another server keeps its recordings in {self.root}")
-            remove_leftovers(self.root)
-        except OSError as error:
-            raise ConfigurationError(f"cannot keep recordings in {self.root}: {reason_of(error)}") from error
+        if self._lock is not None:
+            self._own(self._lock)
         self._writer.start()
         self._pool.start()
         if self._recover:
             self._pool.recover(self._is_running)
+
+    def _own(self, lock: RootLock) -> None:
+        try:
+            self._tree.write_document(".writable", b"", durable=False)
+            (self.root / ".writable").unlink(missing_ok=True)
+            if not lock.take():
+                raise ConfigurationError(f"another server keeps its recordings in {self.root}")
+            remove_leftovers(self.root)
+        except OSError as error:
+            raise ConfigurationError(f"cannot keep recordings in {self.root}: {reason_of(error)}") from error
+
+    def expect(self, directory: str) -> None:
+        """Leave the folder of a recording alone until it is rendered: a process of ours writes its journal."""
+        with self._condition:
+            self._running.add(directory)
 
     def perform(self, command: SinkCommand) -> None:
         """Queue one command; a journal whose write finds the queue full goes on without audio."""
@@ -168,14 +179,14 @@ class DirectorySinks:
                 self._running.add(command.name.rpartition("/")[0])
             if not isinstance(command, WriteSink):
                 self._urgent = True
-            elif self._queued_size + len(command.data) <= self._settings.queue_size:
+            elif self._queued_size + len(command.data) <= self.settings.queue_size:
                 self._queued_size += len(command.data)
             else:
                 if command.sink not in self._slow:
                     self._slow.add(command.sink)
                     self._report(SinkFailed(sink=command.sink, error="the disk does not keep up"))
                 data = without_media(command.data)
-                if not data or self._queued_size + len(data) > 2 * self._settings.queue_size:
+                if not data or self._queued_size + len(data) > 2 * self.settings.queue_size:
                     return
                 self._queued_size += len(data)
                 command = WriteSink(sink=command.sink, data=data)
@@ -198,7 +209,8 @@ class DirectorySinks:
         if self._writer.is_alive():
             self._writer.join()
         self._pool.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     # the writer's thread
 
@@ -223,7 +235,7 @@ class DirectorySinks:
                     break
                 self._condition.wait(rest)
             if self._queue and not self._urgent and not self._closing:
-                self._condition.wait_for(lambda: self._urgent or self._closing, self._settings.gather_seconds)
+                self._condition.wait_for(lambda: self._urgent or self._closing, self.settings.gather_seconds)
             commands, self._queue = self._queue, []
             self._urgent = False
             return commands, self._closing
@@ -254,8 +266,8 @@ class DirectorySinks:
         file: JournalFile | _Document
         try:
             match command.kind:
-                case SinkKind.JOURNAL:
-                    file = JournalFile(self._tree, command.name)
+                case SinkKind.JOURNAL | SinkKind.ORPHAN:
+                    file = JournalFile(self._tree, command.name, orphan=command.kind is SinkKind.ORPHAN)
                 case SinkKind.DOCUMENT:
                     file = _Document(self._tree, command.name)
                 case _:
@@ -297,7 +309,7 @@ class DirectorySinks:
 
     def _written(self, sink: SinkId, file: JournalFile | _Document) -> None:
         self._unsynchronised.add(sink)
-        if self._settings.durability is Durability.ALWAYS:
+        if self.settings.durability is Durability.ALWAYS:
             try:
                 _synchronise_data(file.descriptor)
             except OSError as error:
@@ -311,7 +323,7 @@ class DirectorySinks:
             self._slow.discard(sink)
         if file is None:
             return
-        durable = self._settings.durability is not Durability.NONE
+        durable = self.settings.durability is not Durability.NONE
         try:
             if isinstance(file, JournalFile):
                 file.restore(self._tree)
@@ -350,7 +362,7 @@ class DirectorySinks:
             return
         self._space_at = now + _SPACE_SECONDS
         try:
-            full = self._settings.reserve.reached(self.root)
+            full = self.settings.reserve.reached(self.root)
         except OSError:
             full = True
         full = full or any(isinstance(file, JournalFile) and file.failing for file in self._files.values())
@@ -362,9 +374,9 @@ class DirectorySinks:
         return min(self._synchronise_due(), self._space_at)
 
     def _synchronise_due(self) -> float:
-        if self._settings.durability is not Durability.INTERVAL or not self._unsynchronised:
+        if self.settings.durability is not Durability.INTERVAL or not self._unsynchronised:
             return float("inf")
-        return self._synchronised_at + self._settings.synchronise_seconds
+        return self._synchronised_at + self.settings.synchronise_seconds
 
     def _synchronise(self) -> None:
         sinks = [sink for sink in self._unsynchronised if sink in self._files]

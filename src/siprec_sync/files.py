@@ -32,6 +32,10 @@ class FileTree:
         """Create a file that must not exist yet; give its descriptor, for writing and reading."""
         return self._in_folder(name, lambda folder: folder.open(folder.name, os.O_CREAT | os.O_EXCL | os.O_RDWR))
 
+    def open_journal(self, name: str) -> int:
+        """Open a file that exists; give its descriptor, for writing and reading."""
+        return self._in_folder(name, lambda folder: folder.open(folder.name, os.O_RDWR))
+
     def begin_document(self, name: str) -> tuple[int, str]:
         """Create a file beside `name`; give its descriptor and its temporary name."""
 

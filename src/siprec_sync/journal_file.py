@@ -6,9 +6,10 @@ audio that waits is given up, but never what the later part of the journal needs
 """
 
 import os
+from mmap import ACCESS_READ, mmap
 from typing import Final
 
-from siprec_core.recording.journal import without_media
+from siprec_core.recording.journal import whole_size, without_media
 from siprec_sync.files import FileTree, write_all
 from siprec_sync.ownership import lock_file
 
@@ -22,12 +23,12 @@ _COPY_SIZE = 1024 * 1024
 class JournalFile:
     """A journal that is being written; its lock is held until it is closed."""
 
-    def __init__(self, tree: FileTree, name: str) -> None:
-        """Create the file. Raises OSError."""
+    def __init__(self, tree: FileTree, name: str, *, orphan: bool = False) -> None:
+        """Create the file, or go on with an `orphan` whose writer was lost. Raises OSError."""
         self.name = name
-        self.descriptor = tree.create_journal(name)
+        self.descriptor = tree.open_journal(name) if orphan else tree.create_journal(name)
         lock_file(self.descriptor, wait=True)
-        self._size = 0
+        self._size = _cut_torn(self.descriptor) if orphan else 0
         self._cut = False
         self._waiting: list[bytes] = []
         self._waiting_size = 0
@@ -97,3 +98,13 @@ class JournalFile:
             # A flood of signalling must not fill memory either.
             self._waiting = [data] if len(data) <= WAITING_SIZE else []
             self._waiting_size = sum(map(len, self._waiting))
+
+
+def _cut_torn(descriptor: int) -> int:
+    """Cut a journal after its last whole block; give its size. Raises OSError."""
+    size = os.fstat(descriptor).st_size
+    if size:
+        with mmap(descriptor, size, access=ACCESS_READ) as content, memoryview(content) as blocks:
+            size = whole_size(blocks)
+        os.ftruncate(descriptor, size)
+    return size

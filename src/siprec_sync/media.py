@@ -33,18 +33,19 @@ class _MediaSocket:
 
 
 class MediaSockets:
-    """The bound media ports of one driver."""
+    """The bound media ports of one driver. Its length counts those that are read here."""
 
     def __init__(self, *, receive_buffer_size: int = RECEIVE_BUFFER_SIZE, reader: DatagramReader | None = None) -> None:
         self._receive_buffer_size = receive_buffer_size
         self._reader = reader or open_reader()
         self._selector = selectors.DefaultSelector()
         self._sockets: dict[tuple[MediaId, Component], _MediaSocket] = {}
+        self._lent: set[tuple[MediaId, Component]] = set()
         self.unsent = 0
         """Datagrams that the kernel did not take."""
 
     def __len__(self) -> int:
-        return len(self._sockets)
+        return len(self._sockets) - len(self._lent)
 
     def bind(self, media: MediaId, rtp: Address, rtcp: Address | None) -> None:
         """Bind the ports of one media line, both or none. Raises OSError."""
@@ -62,6 +63,20 @@ class MediaSockets:
             for entry in opened:
                 self._remove(entry)
             raise
+
+    def lend(self, media: MediaId) -> tuple[int, ...]:
+        """Give the descriptors of one line, RTP first, to who reads them from now on; sending and closing stay here."""
+        entries = [entry for component in Component if (entry := self._sockets.get((media, component))) is not None]
+        for entry in entries:
+            self._selector.unregister(entry.socket)
+            self._lent.add((media, entry.component))
+        return tuple(entry.socket.fileno() for entry in entries)
+
+    def adopt(self, media: MediaId, component: Component, sock: socket.socket) -> None:
+        """Read a socket that was lent to us, which its owner has bound and prepared."""
+        sock.settimeout(0)
+        entry = self._sockets[media, component] = _MediaSocket(media, component, sock)
+        self._selector.register(sock, selectors.EVENT_READ, entry)
 
     def drain(self) -> Iterator[tuple[MediaId, Component, DatagramBatch]]:
         """Take what waits in all sockets, batch by batch; each batch is valid until the next is asked for.
@@ -125,8 +140,9 @@ class MediaSockets:
 
     def _remove(self, entry: _MediaSocket) -> None:
         self._sockets.pop((entry.media, entry.component), None)
+        self._lent.discard((entry.media, entry.component))
         try:
             self._selector.unregister(entry.socket)
         except KeyError:
-            pass  # binding failed before it was registered
+            pass  # binding failed before it was registered, or it was lent
         entry.socket.close()

@@ -32,11 +32,15 @@ from siprec_core.recording.commands import (
     EndAudio,
     OpenFlow,
     OpenSink,
+    PauseLine,
+    RecordLine,
     RenderRecording,
     Resolve,
+    SecureLine,
     SendDatagram,
     SendMedia,
     SendStream,
+    UpdateLine,
     WriteSink,
 )
 from siprec_core.sip.names import DnsAnswer, QueryId
@@ -45,6 +49,7 @@ from siprec_sync.audio import AudioQueue, AudioTaps
 from siprec_sync.clocks import ClockWatch
 from siprec_sync.listeners import Listener, reason_of
 from siprec_sync.media import MediaSockets
+from siprec_sync.media_workers import MediaWorkers, PlaneInputs
 from siprec_sync.resolver import Resolver
 from siprec_sync.signalling import Ready, Signalling, StreamSettings
 from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport, Sinks, StorageChanged
@@ -113,7 +118,7 @@ class Core(Protocol[EventT_co]):
         """Take a wall clock that was set."""
 
 
-class FileInputs(Protocol):
+class FileInputs(PlaneInputs, Protocol):
     """The doors of `RecordingServer` for what happens to files."""
 
     def sink_failed(self, sink: SinkId, error: str, *, now: float) -> None:
@@ -185,8 +190,10 @@ class Pump(Generic[EventT]):
         media: MediaSockets | None = None,
         resolver: Resolver | None = None,
         tick_seconds: float = TICK_SECONDS,
+        workers: MediaWorkers | None = None,
     ) -> None:
         self.core = core
+        self._workers = workers
         self._storage = storage
         self._publish = publish
         self.selector = selectors.DefaultSelector()
@@ -211,6 +218,8 @@ class Pump(Generic[EventT]):
         """Take listeners into service. Raises ConfigurationError when the sinks cannot work."""
         if self._storage is not None:
             self._storage.sinks.start(self._waker.wake)
+        if self._workers is not None:
+            self._workers.open(self.selector, self.media, self.enter)
         self._resolver.start(self._waker.wake)
         for listener in listeners:
             self.signalling.listen(listener)
@@ -219,6 +228,8 @@ class Pump(Generic[EventT]):
         """Close all sockets. Closing the sinks, which waits for the disk, is the next step."""
         self._resolver.close()
         self._taps.close()
+        if self._workers is not None:
+            self._workers.stop()
         self.signalling.close()
         self.media.close_all()
         self.selector.close()
@@ -238,7 +249,8 @@ class Pump(Generic[EventT]):
 
     def wait_seconds(self, now: float) -> float | None:
         """Give how long to wait at most, None for ever."""
-        due = earliest(self.core.next_timeout(), self.signalling.next_timeout(), self._next_tick)
+        workers = None if self._workers is None else self._workers.next_timeout()
+        due = earliest(self.core.next_timeout(), self.signalling.next_timeout(), self._next_tick, workers)
         return None if due is None else max(0.0, due - now)
 
     def wake(self) -> None:
@@ -274,6 +286,8 @@ class Pump(Generic[EventT]):
             if self._next_tick is not None and now >= self._next_tick:
                 self._tick(now, self._next_tick)
             self.signalling.handle_timeout(now=now)
+            if self._workers is not None:
+                self._workers.handle_timeout(now=now)
             due = self.core.next_timeout()
             if due is not None and now >= due:
                 self.enter(partial(self.core.handle_timeout, now=now))
@@ -305,6 +319,8 @@ class Pump(Generic[EventT]):
                 self._drain()
         finally:
             self._settling = False
+        if self._workers is not None:
+            self._workers.flush()
 
     def request(self, function: Callable[[float], ResultT]) -> ResultT:
         """Give the core an input of the application's, called with `now`, and give its answer.
@@ -354,6 +370,12 @@ class Pump(Generic[EventT]):
                 self._bind_media(output)
             case DeliverAudio() | EndAudio():
                 self._taps.perform(output)
+            case RecordLine() | UpdateLine() | SecureLine() | PauseLine():
+                if self._workers is None:
+                    raise LocalProtocolError("there is no media plane elsewhere")
+                self._workers.perform_plane(output)
+            case CloseMedia() if self._workers is not None and self._workers.release(output.media):
+                pass  # its worker says when
             case CloseMedia():
                 self.enter(partial(self._close_media, output.media, self.media.rest(output.media)))
             case _:

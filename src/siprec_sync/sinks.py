@@ -127,6 +127,8 @@ class MemorySinks:
                 self._report(SinkFailed(sink=command.sink, error="the journal exists already"))
                 return
             self._files[command.name] = content
+        elif command.kind is SinkKind.ORPHAN:
+            content = self._files.setdefault(command.name, content)
         self._open[command.sink] = (command.name, content)
 
     def _write(self, command: WriteSink) -> None:

@@ -246,3 +246,15 @@ def test_a_program_listens(tmp_path: Path, siprec: Program, worker: str) -> None
         # The first packets may have come before the tap.
         assert len(heard) > 16_000 * 0.3
         assert tone_share(heard, frequency_of(index), 8_000) > 0.95
+
+
+def test_media_workers_record_and_leave_processors_out(siprec: Program, tmp_path: Path) -> None:
+    refused = siprec("serve", "--media-workers", "1", "--processor", "exec:cat")
+    assert refused.code == 2
+    assert "--processor listens to live audio, which is not to be had with --media-workers" in refused.err
+    with serving(tmp_path, "-b", "udp://127.0.0.1:0", "--media-workers", "1") as server:
+        assert siprec("call", server.target("udp"), "--seconds", "0.2").code == 0
+        assert server.end(signal.SIGTERM) == 0
+    (report,) = (json.loads(each.read_text("utf-8")) for each in tmp_path.rglob("recording.json"))
+    assert report["status"] == "completed"
+    assert [each["packets_received"] for each in report["streams"]] == [10, 10]

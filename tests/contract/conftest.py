@@ -21,6 +21,7 @@ from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.sip.transport import Hop
 from siprec_core.types import Address, SessionId, TapId, Transport
+from siprec_sync.assembly import DriverSettings
 from siprec_sync.audio import AudioQueue
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.listeners import Listener
@@ -120,6 +121,7 @@ class StartServer(Protocol):
         config: ServerConfig | None = None,
         tls: TlsFiles | None = None,
         policy_hook: Hook | None = None,
+        media_workers: int = 0,
     ) -> Running: ...
 
 
@@ -141,14 +143,16 @@ def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
             config: ServerConfig | None = None,
             tls: TlsFiles | None = None,
             policy_hook: Hook | None = None,
+            media_workers: int = 0,
         ) -> Running:
             chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
             config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
             # One server has a root at a time.
             sinks = DirectorySinks(tmp_path / f"recordings-{next(numbers)}")
+            settings = DriverSettings(media_workers=media_workers)
             if worker == "sync":
-                return _start_sync(stack, chosen, config, tls, sinks, policy_hook)
-            return _start_anyio(stack, worker, chosen, config, tls, sinks, policy_hook)
+                return _start_sync(stack, chosen, config, tls, sinks, policy_hook, settings)
+            return _start_anyio(stack, worker, chosen, config, tls, sinks, policy_hook, settings)
 
         yield start
 
@@ -160,9 +164,10 @@ def _start_sync(
     tls: TlsFiles | None,
     sinks: DirectorySinks,
     policy_hook: Hook | None = None,
+    settings: DriverSettings | None = None,
 ) -> Running:
     server = stack.enter_context(
-        siprec_sync.serve(*binds, config=config, sinks=sinks, tls=tls, policy_hook=policy_hook)
+        siprec_sync.serve(*binds, config=config, sinks=sinks, tls=tls, settings=settings, policy_hook=policy_hook)
     )
     running = Running(server.listeners, server, sinks.root)
     events = server.events()
@@ -184,11 +189,14 @@ def _start_anyio(
     tls: TlsFiles | None,
     sinks: DirectorySinks,
     policy_hook: Hook | None = None,
+    settings: DriverSettings | None = None,
 ) -> Running:
     backend = "trio" if worker == "trio" else "asyncio"
     options = {} if worker == "trio" else {"use_uvloop": worker == "uvloop"}
     portal = stack.enter_context(start_blocking_portal(backend, options))
-    serving = siprec_anyio.serve(*binds, config=config, sinks=sinks, tls=tls, policy_hook=policy_hook)
+    serving = siprec_anyio.serve(
+        *binds, config=config, sinks=sinks, tls=tls, settings=settings, policy_hook=policy_hook
+    )
     server = stack.enter_context(portal.wrap_async_context_manager(serving))
     running = Running(server.listeners, _FromThread(server, portal.call), sinks.root, server)
     events = portal.call(server.events)

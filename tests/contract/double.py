@@ -1,7 +1,7 @@
 """A core that records what a driver gives it and answers with what a test scripted."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from siprec_core.clock import TimeBase
@@ -9,6 +9,7 @@ from siprec_core.codecs.registry import Codecs
 from siprec_core.recording.commands import Command
 from siprec_core.recording.events import Event, ServerDrained
 from siprec_core.recording.outbound import RecordSpec
+from siprec_core.recording.plane import LineReport
 from siprec_core.recording.session_info import SessionInfo
 from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Address, Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, TapId
@@ -73,6 +74,12 @@ class CoreDouble:
     def receive_media(self, media: MediaId, batch: DatagramBatch, *, component: Component, now: float) -> None:
         kept: list[tuple[bytes, Address, float]] = [(bytes(data), source, at) for data, source, at in batch]
         self._input("receive_media", media=media, batch=kept, component=component, now=now)
+
+    def media_reported(self, report: LineReport, *, now: float) -> None:
+        self._input("media_reported", report=report, now=now)
+
+    def media_lost(self, sinks: Iterable[SinkId], error: str, *, now: float) -> None:
+        self._input("media_lost", sinks=tuple(sinks), error=error, now=now)
 
     def media_closed(self, media: MediaId, *, now: float) -> None:
         self._input("media_closed", media=media, now=now)

@@ -22,6 +22,7 @@ from siprec_core.recording.events import (
 )
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.types import Address, Transport
+from siprec_sync.assembly import DriverSettings
 from siprec_sync.calls import CallRefusedError, ChangeRefusedError
 from siprec_sync.directory_sinks import DirectorySinks
 from siprec_sync.policy_hook import Hook
@@ -380,12 +381,14 @@ def _start(stack: ExitStack, worker: str, folder: Path, tls_files: TlsFiles) -> 
         config: ServerConfig | None = None,
         tls: TlsFiles | None = None,
         policy_hook: Hook | None = None,
+        media_workers: int = 0,
     ) -> Running:
         sinks = DirectorySinks(folder)
+        settings = DriverSettings(media_workers=media_workers)
         config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
         if worker == "sync":
-            return _start_sync(stack, binds, config, tls, sinks, policy_hook)
-        return _start_anyio(stack, worker, binds, config, tls, sinks, policy_hook)
+            return _start_sync(stack, binds, config, tls, sinks, policy_hook, settings)
+        return _start_anyio(stack, worker, binds, config, tls, sinks, policy_hook, settings)
 
     return start_everywhere(start, tls_files, ServerConfig(session_expires=3, min_se=1))
 

@@ -20,12 +20,18 @@ from siprec_core.recording.commands import (
     CloseSink,
     OpenFlow,
     OpenSink,
+    PauseLine,
+    PlaneCommand,
+    RecordLine,
     RenderRecording,
+    SecureLine,
     SendDatagram,
     SendMedia,
     SendStream,
+    UpdateLine,
     WriteSink,
 )
+from siprec_core.recording.line_recorder import LineRecorder
 from siprec_core.recording.outbound import RecordSpec
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.server import RecordingServer, ServerOutput
@@ -90,6 +96,39 @@ class Node:
         return [data for data in self.sent if data.startswith(start)]
 
 
+class Plane:
+    """The media plane of a server with `media_apart`: what a worker process does, without the process."""
+
+    def __init__(self, recorder: RecordingServer) -> None:
+        self.recorder = recorder
+        self.journals: dict[SinkId, dict[int, LineRecorder]] = {}
+        self.lines: dict[MediaId, tuple[SinkId, LineRecorder]] = {}
+
+    def perform(self, command: PlaneCommand) -> None:
+        lines = self.journals.setdefault(command.sink, {})
+        match command:
+            case RecordLine():
+                line = lines.setdefault(command.line, LineRecorder(command, self.recorder.config.crypto))
+                line.move(command)
+                self.lines[command.media] = (command.sink, line)
+            case UpdateLine():
+                lines[command.line].update(command.spec, now=command.now)
+            case SecureLine():
+                lines[command.line].secure(command.keys, now=command.now)
+            case PauseLine():
+                lines[command.line].pause(paused=command.paused, now=command.now)
+
+    def receive(self, media: MediaId, batch: DatagramBatch, component: Component, now: float) -> tuple[SinkId, bytes]:
+        """Take datagrams; give the journal that they belong to, and their blocks."""
+        sink, line = self.lines[media]
+        return sink, line.receive(batch, component=component, now=now)
+
+    def report(self, media: MediaId, *, now: float, last: bool = False) -> None:
+        report = self.lines[media][1].report(now=now, last=last)
+        if report is not None:
+            self.recorder.media_reported(report, now=now)
+
+
 class Pair:
     """A server and a client on one wire."""
 
@@ -117,6 +156,7 @@ class Pair:
         self.server = Node(self.recorder, SERVER)
         self.client = Node(self.caller, CLIENT)
         self._last_stream: dict[FlowId, float] = {}
+        self.plane = Plane(self.recorder)
 
     # scenario
 
@@ -225,8 +265,12 @@ class Pair:
             case SendMedia():
                 (node.sent_rtcp if output.component is Component.RTCP else node.sent_media).append(output)
                 self._send_media(node, peer, output)
+            case RecordLine() | UpdateLine() | SecureLine() | PauseLine():
+                self.plane.perform(output)
             case CloseMedia(media=media):
                 node.media.pop(media, None)
+                if node is self.server and media in self.plane.lines:
+                    self.plane.report(media, now=self.now, last=True)
                 node.machine.media_closed(media, now=self.now)
             case OpenSink(sink=sink, name=name):
                 node.sinks[sink] = name
@@ -292,11 +336,19 @@ class Pair:
         def deliver() -> None:
             for media, bound in peer.media.items():
                 if getattr(bound, half) == command.to:
-                    batch = DatagramBatch([command.data], [source], [sent_at])
-                    peer.machine.receive_media(media, batch, component=command.component, now=self.now)
+                    self.deliver(peer, media, DatagramBatch([command.data], [source], [sent_at]), command.component)
                     return
 
         self._at(sent_at, deliver)
+
+    def deliver(self, node: Node, media: MediaId, batch: DatagramBatch, component: Component = Component.RTP) -> None:
+        """Hand over datagrams that came to a media port."""
+        if node is self.server and media in self.plane.lines:
+            sink, blocks = self.plane.receive(media, batch, component, self.now)
+            node.files[node.sinks[sink]] += blocks
+            self.plane.report(media, now=self.now)
+        else:
+            node.machine.receive_media(media, batch, component=component, now=self.now)
 
     def _render(self, session: SessionId) -> None:
         if self.render_error is None:

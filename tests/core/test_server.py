@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from siprec_core.errors import ConfigurationError, LocalProtocolError
 from siprec_core.limits import Limits
+from siprec_core.media.receiver import MediaReceiver
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded, RecordingRefused
 from siprec_core.recording.commands import OpenFlow, Resolve
 from siprec_core.recording.events import (
@@ -725,6 +726,7 @@ def test_a_thousand_packets_of_anything_neither_raise_nor_pile_up() -> None:
     limits = pair.recorder.config.limits
     (session,) = pair.recorder._sessions.values()
     receiver = session.account.lines[0].receiver
+    assert isinstance(receiver, MediaReceiver)
     assert len(receiver._sources) <= limits.ssrcs_per_line
     assert len(receiver.statistics().ssrcs) <= limits.ssrcs_reported
     assert receiver._probation.held_size <= limits.probation_size

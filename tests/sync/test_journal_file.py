@@ -138,3 +138,21 @@ def test_a_removed_file_whose_place_is_taken(file: JournalFile, tmp_path: Path) 
     with pytest.raises(FileExistsError):
         file.restore(FileTree(tmp_path))
     assert (tmp_path / "journal").read_bytes() == b"somebody's"
+
+
+def test_an_orphan_is_cut_after_its_last_whole_block_and_goes_on(tmp_path: Path) -> None:
+    blocks, tree = Blocks(), FileTree(tmp_path)
+    whole = blocks.head + blocks.line + blocks.audio(1)
+    for number, torn in enumerate((b"", b"\x06", blocks.audio(2, 1)[:-1], b"\x06\0\0\0\0\0\0\0\0")):
+        (tmp_path / f"journal-{number}").write_bytes(whole + torn)
+        file = JournalFile(tree, f"journal-{number}", orphan=True)
+        file.append(blocks.audio(3), now=0.0)
+        file.close()
+        assert (tmp_path / f"journal-{number}").read_bytes() == whole + blocks.audio(3)
+    (tmp_path / "empty").write_bytes(b"")
+    file = JournalFile(tree, "empty", orphan=True)
+    file.append(whole, now=0.0)
+    file.close()
+    assert read(tmp_path / "empty") == ([bytes([1]) * 200] * 10, [])
+    with pytest.raises(FileNotFoundError):
+        JournalFile(tree, "never", orphan=True)

@@ -1,6 +1,7 @@
 """Media sockets: bound in pairs, drained by ticks, closed with what still waits."""
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 
@@ -147,3 +148,25 @@ def test_ipv6(sockets: MediaSockets) -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"six", ("::1", port))
     assert drained(sockets) == [(LINE, Component.RTP, [b"six"])]
+
+
+def test_lent_sockets_are_read_elsewhere_and_sent_from_here(sockets: MediaSockets, sender: socket.socket) -> None:
+    rtp, rtcp = free_pair()
+    sockets.bind(LINE, rtp, rtcp)
+    assert len(sockets) == 2
+    descriptors = sockets.lend(LINE)
+    assert len(descriptors) == 2
+    assert len(sockets) == 0
+    assert sockets.lend(OTHER) == ()
+    borrower = MediaSockets()
+    for component, descriptor in zip(Component, descriptors, strict=True):
+        borrower.adopt(LINE, component, socket.socket(fileno=os.dup(descriptor)))
+    sender.sendto(b"one", rtp)
+    assert drained(sockets) == []
+    assert drained(borrower) == [(LINE, Component.RTP, [b"one"])]
+    sockets.send(LINE, Component.RTCP, Address("127.0.0.1", sender.getsockname()[1]), b"report")
+    assert sender.recvfrom(100) == (b"report", rtcp)
+    borrower.close_all()
+    sockets.close(LINE)
+    sockets.bind(LINE, rtp, rtcp)
+    assert len(sockets) == 2

@@ -165,6 +165,13 @@ SESSION_CODES = (
     FindingCode("storage-full", _E, "", "the disk is full", "free space; the call goes on meanwhile"),
     FindingCode("storage-failed", _E, "", "a file could not be written", "check disk and permissions"),
     FindingCode(
+        "worker-lost",
+        _E,
+        "",
+        "the process that recorded the media of the call ended before the call",
+        "see the log for why; audio of the last second before may be missing",
+    ),
+    FindingCode(
         "render-failed",
         _E,
         "",

@@ -4,9 +4,10 @@ It decides nothing: the same facts in give the same report out, so what a server
 found in its journal afterwards agree.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
+from typing import Protocol, TypeAlias
 
 from siprec_core.clock import TimeBase, format_instant
 from siprec_core.findings import Finding, FindingLog
@@ -14,6 +15,7 @@ from siprec_core.limits import Limits
 from siprec_core.media.outputs import KeyPressed, MediaOutput
 from siprec_core.media.receiver import Accepted, MediaReceiver
 from siprec_core.media.spec import MediaSpec
+from siprec_core.media.statistics import LineStatistics
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
 from siprec_core.metadata.state import MetadataState
 from siprec_core.recording.binding import (
@@ -52,6 +54,38 @@ _RANKS = {
 _OTHER_RANK = 5
 
 
+class LineReceiver(Protocol):
+    """Who knows what came on a line: a `MediaReceiver`, or what stands for one that is elsewhere."""
+
+    @property
+    def spec(self) -> MediaSpec:
+        """What signalling said last."""
+
+    @property
+    def last_arrival(self) -> float | None:
+        """Arrival of the last packet."""
+
+    @property
+    def report_address(self) -> Address | None:
+        """Where reports on the line go."""
+
+    def update(self, spec: MediaSpec, *, now: float) -> None:
+        """Take what a re-offer changed."""
+
+    def receive(self, batch: DatagramBatch, *, component: Component, now: float) -> Accepted:
+        """Take datagrams."""
+
+    def poll_output(self) -> MediaOutput | None:
+        """Give the oldest output not yet taken."""
+
+    def statistics(self) -> LineStatistics:
+        """Give the counters."""
+
+
+OpenReceiver: TypeAlias = Callable[[MediaSpec, float, str], LineReceiver]
+"""Makes the receiver of a new line from its specification, the instant, and the name for findings."""
+
+
 class LineAccount:
     """One media line that was accepted at some time."""
 
@@ -68,7 +102,7 @@ class LineAccount:
         "reports",
     )
 
-    def __init__(self, plan: LinePlan, receiver: MediaReceiver) -> None:
+    def __init__(self, plan: LinePlan, receiver: LineReceiver) -> None:
         self.index = plan.index
         """Place of the `m=` line, from 0."""
         self.plan = plan
@@ -111,6 +145,7 @@ class RecordingAccount:
         "_ended_ns",
         "_initiator",
         "_limits",
+        "_open_receiver",
         "_peer",
         "_peer_names",
         "_time_base",
@@ -132,9 +167,19 @@ class RecordingAccount:
         "user_agent",
     )
 
-    def __init__(self, session: SessionId, *, limits: Limits, time_base: TimeBase, started: float) -> None:
+    def __init__(
+        self,
+        session: SessionId,
+        *,
+        limits: Limits,
+        time_base: TimeBase,
+        started: float,
+        open_receiver: OpenReceiver | None = None,
+    ) -> None:
+        """`open_receiver` makes the receivers of lines where it is not this account that is given the datagrams."""
         self.session = session
         self._limits = limits
+        self._open_receiver = open_receiver or self._receive_here
         self._time_base = time_base
         self.started_ns = time_base.unix_ns_at(started)
         self.answered_ns: int | None = None
@@ -391,9 +436,12 @@ class RecordingAccount:
         return None if now is None else self._time_base.unix_ns_at(now)
 
     def _add_line(self, plan: LinePlan, *, now: float) -> LineAccount:
-        receiver = MediaReceiver(_spec(plan), limits=self._limits, now=now, where=f"stream {_label(plan)}")
+        receiver = self._open_receiver(_spec(plan), now, f"stream {_label(plan)}")
         line = self.lines[plan.index] = LineAccount(plan, receiver)
         return line
+
+    def _receive_here(self, spec: MediaSpec, now: float, where: str) -> MediaReceiver:
+        return MediaReceiver(spec, limits=self._limits, now=now, where=where)
 
     def _change_line(self, line: LineAccount, plan: LinePlan, *, now: float) -> None:
         was = line.plan.direction if line.active else "inactive"

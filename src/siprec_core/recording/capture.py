@@ -17,6 +17,46 @@ _PAUSES = 4
 """Pauses of one line that are remembered: more of them do not fit between two readings of a socket."""
 
 
+class Pauses:
+    """The pauses of one line."""
+
+    __slots__ = ("_spans",)
+
+    def __init__(self) -> None:
+        self._spans: deque[tuple[float, float]] = deque(maxlen=_PAUSES)
+        """Beginning and end; the end of the one that goes on is infinite."""
+
+    def set(self, *, paused: bool, now: float) -> None:
+        """Pause, or go on; harmless when that is so already."""
+        spans = self._spans
+        if not spans or spans[-1][1] != _OPEN:
+            if paused:
+                spans.append((now, _OPEN))
+        elif not paused:
+            spans[-1] = (spans[-1][0], now)
+
+    def admit(self, batch: DatagramBatch, component: Component) -> DatagramBatch:
+        """Give what of a batch is captured: all RTCP, and the audio that came outside of pauses."""
+        spans = self._spans
+        if not spans or component is Component.RTCP:
+            return batch
+        kept = [
+            index
+            for index, at in enumerate(batch.arrivals)
+            if not any(begin <= at < end for begin, end in spans)
+            or classify(batch.datagrams[index]) is DatagramKind.RTCP
+        ]
+        if len(kept) == len(batch):
+            while spans and batch.arrivals and spans[0][1] <= batch.arrivals[0]:
+                spans.popleft()  # later datagrams of this socket are later still
+            return batch
+        return DatagramBatch(
+            [batch.datagrams[index] for index in kept],
+            [batch.sources[index] for index in kept],
+            [batch.arrivals[index] for index in kept],
+        )
+
+
 class CaptureGate:
     """Keeps the pauses of one session."""
 
@@ -27,8 +67,7 @@ class CaptureGate:
         """We want nothing of any line."""
         self._held: set[int] = set()
         self._lines: set[int] = set()
-        self._pauses: dict[int, deque[tuple[float, float]]] = {}
-        """Beginning and end of pauses by line; the end of one that goes on is infinite."""
+        self._pauses: dict[int, Pauses] = {}
 
     def pause(self, *, paused: bool, now: float) -> None:
         """Take the wish of the application."""
@@ -47,29 +86,9 @@ class CaptureGate:
     def admit(self, line: int, batch: DatagramBatch, component: Component) -> DatagramBatch:
         """Give what of a batch is captured: all RTCP, and the audio that came outside of pauses."""
         pauses = self._pauses.get(line)
-        if not pauses or component is Component.RTCP:
-            return batch
-        kept = [
-            index
-            for index, at in enumerate(batch.arrivals)
-            if not any(begin <= at < end for begin, end in pauses)
-            or classify(batch.datagrams[index]) is DatagramKind.RTCP
-        ]
-        if len(kept) == len(batch):
-            while pauses and batch.arrivals and pauses[0][1] <= batch.arrivals[0]:
-                pauses.popleft()  # later datagrams of this socket are later still
-            return batch
-        return DatagramBatch(
-            [batch.datagrams[index] for index in kept],
-            [batch.sources[index] for index in kept],
-            [batch.arrivals[index] for index in kept],
-        )
+        return batch if pauses is None else pauses.admit(batch, component)
 
     def _set(self, line: int, now: float) -> None:
-        wanted = self.paused or line in self._held
-        pauses = self._pauses.get(line)
-        if not pauses or pauses[-1][1] != _OPEN:
-            if wanted:
-                self._pauses.setdefault(line, deque(maxlen=_PAUSES)).append((now, _OPEN))
-        elif not wanted:
-            pauses[-1] = (pauses[-1][0], now)
+        paused = self.paused or line in self._held
+        if paused or line in self._pauses:
+            self._pauses.setdefault(line, Pauses()).set(paused=paused, now=now)

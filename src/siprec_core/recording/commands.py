@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from siprec_core.media.commands import BindMedia, CloseMedia, MediaCommand, SendMedia
 from siprec_core.media.listener import AudioFrame
+from siprec_core.recording.plane import PauseLine, PlaneCommand, RecordLine, SecureLine, UpdateLine
 from siprec_core.sip.commands import CloseFlow, FlowCommand, OpenFlow, Resolve, SendDatagram, SendStream, SipCommand
 from siprec_core.types import SessionId, SinkId, TapId
 
@@ -25,14 +26,19 @@ __all__ = [
     "MediaCommand",
     "OpenFlow",
     "OpenSink",
+    "PauseLine",
+    "PlaneCommand",
+    "RecordLine",
     "RenderRecording",
     "Resolve",
     "SendDatagram",
     "SendMedia",
+    "SecureLine",
     "SendStream",
     "SinkCommand",
     "SinkKind",
     "SipCommand",
+    "UpdateLine",
     "WriteSink",
 ]
 
@@ -42,6 +48,8 @@ class SinkKind(Enum):
 
     JOURNAL = "journal"
     """Created new, appended, flushed to disk as the durability setting says; never overwritten."""
+    ORPHAN = "orphan"
+    """A journal whose writer was lost: cut after its last whole block, then as a journal."""
     DOCUMENT = "document"
     """Written beside and renamed into place when closed: readers see the old or the new content, whole."""
 
@@ -98,4 +106,4 @@ class RenderRecording:
 
 SinkCommand: TypeAlias = OpenSink | WriteSink | CloseSink | RenderRecording
 AudioCommand: TypeAlias = DeliverAudio | EndAudio
-Command: TypeAlias = SipCommand | MediaCommand | SinkCommand | AudioCommand
+Command: TypeAlias = SipCommand | MediaCommand | PlaneCommand | SinkCommand | AudioCommand

@@ -14,6 +14,7 @@ from siprec_core.errors import LocalProtocolError, NegotiationError
 from siprec_core.findings import Finding, finding
 from siprec_core.machine import Outbox
 from siprec_core.recording.account import RecordingAccount
+from siprec_core.recording.apart import lines_apart, secure_lines
 from siprec_core.recording.commands import Command, OpenSink, SinkKind
 from siprec_core.recording.events import Event, FindingRaised, MetadataUpdated, StreamsChanged
 from siprec_core.recording.hold import held, offer_of_recorder, plan_of_counterpart
@@ -25,7 +26,7 @@ from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.redaction import filter_message
 from siprec_core.recording.report import Initiator
 from siprec_core.recording.request import RecordingBody, RecordingRequest
-from siprec_core.recording.securing import SecureLines, answer_keys
+from siprec_core.recording.securing import answer_keys
 from siprec_core.recording.snapshots import SnapshotRequests, needs_snapshot
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
@@ -136,11 +137,10 @@ class SessionExchanges(ABC):
         sdp_session: int,
         now: float,
     ) -> None:
-        request = invitation.request
         self.id = invitation.session
         self.state = SessionState.REQUESTED
         self.directory = recording_directory(self.id, time_base.unix_ns_at(now))
-        self.call_id = request.call_id
+        self.call_id = invitation.request.call_id
         self.flow = invitation.flow
         self.authenticated_user = invitation.authenticated_user
         self.established = False
@@ -149,7 +149,6 @@ class SessionExchanges(ABC):
         """Every sink that was opened."""
         self.files: list[str] = []
         """Their names in the folder of the recording, each once."""
-        self.account = RecordingAccount(self.id, limits=config.limits, time_base=time_base, started=now)
         self._invitation: RecordingRequest | None = invitation.read
         self._initiator: Initiator = "server" if invitation.read is None else "client"
         self._local_tag = invitation.local_tag
@@ -159,8 +158,13 @@ class SessionExchanges(ABC):
         self._sdp_session = sdp_session
         self._resources = resources
         self._outbox: Outbox[SessionOutput] = Outbox()
+        self._apart = lines_apart(config, self._outbox, time_base=time_base)
+        open_receiver = None if self._apart is None else self._apart.open_receiver
+        self.account = RecordingAccount(
+            self.id, limits=config.limits, time_base=time_base, started=now, open_receiver=open_receiver
+        )
         self._lines = MediaLines(resources, host=config.media_host or invitation.flow.local.host)
-        self._secure = SecureLines(config.crypto, config.srtp, limits=config.limits)
+        self._secure = secure_lines(config, self._apart)
         self._exchange: Exchange | None = None
         self._answered: Answered | None = None
         self._paused = False
@@ -169,10 +173,14 @@ class SessionExchanges(ABC):
         self._asked: SessionDescription | None = None
         self._snapshots = SnapshotRequests()
         writer = JournalWriter(self.id, time_base=time_base, application=config.product)
-        self._journal = JournalKeeper(writer, self._outbox)
+        self._journal = JournalKeeper(writer, self._outbox, prompt=config.media_apart)
         self._started = now
-        if invitation.read is None:
-            return
+        if invitation.read is not None:
+            self._invited(invitation, now)
+            self._found(invitation.read.findings)
+
+    def _invited(self, invitation: Invitation, now: float) -> None:
+        request = invitation.request
         self._journal.sip(self._storable(invitation.raw), flow=invitation.flow, sent=False, now=now)
         self.account.invited(
             call_id=request.call_id,
@@ -185,7 +193,6 @@ class SessionExchanges(ABC):
             peer_names=invitation.flow.peer_names,
             now=now,
         )
-        self._found(invitation.read.findings)
 
     @abstractmethod
     def _establish(self, labels: tuple[str, ...], now: float) -> None:
@@ -435,6 +442,8 @@ class SessionExchanges(ABC):
             before = known.get(planned.index)
             if line is not None and (before is None or not before.accepted):
                 self._journal.add_line(planned.index, label=planned.label, rtp=line.rtp, rtcp=line.rtcp, now=now)
+                if self._apart is not None:
+                    self._apart.record(line, self._journal, label=planned.label)
 
     def _offer_again(self, request: Request) -> bytes:
         """Give what a re-INVITE without offer is answered with: our description as it stands (RFC 7866 section 7.2)."""

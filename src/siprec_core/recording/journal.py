@@ -55,14 +55,30 @@ _FLOWS = 64
 """Connections remembered; SIP of one recording session comes over very few."""
 
 
-class _Line:
-    """How the packets of one media line are written."""
+class LineEncoder:
+    """Writes the packets of one media line as blocks of a journal that somebody may write other blocks of."""
 
-    __slots__ = ("encoders", "interface")
+    __slots__ = ("_encoders", "_time_base", "interface")
 
-    def __init__(self, interface: int) -> None:
+    def __init__(self, interface: int, *, rtp: Address, rtcp: Address | None, time_base: TimeBase) -> None:
+        """Take our addresses, `rtcp` None when both share a port."""
         self.interface = interface
-        self.encoders: dict[Component, DatagramEncoder] = {}
+        """Number of the line's interface in its journal."""
+        self._time_base = time_base
+        self._encoders = {
+            Component.RTP: DatagramEncoder(interface, rtp, Direction.INBOUND),
+            Component.RTCP: DatagramEncoder(interface, rtcp or rtp, Direction.INBOUND),
+        }
+
+    def encode(self, component: Component, datagrams: Iterable[tuple[memoryview | bytes, Address, float]]) -> bytes:
+        """Give the blocks of (payload, source, arrival) triples that came to one port."""
+        monotonic, unix_ns = self._time_base.monotonic, self._time_base.unix_ns
+        return self._encoders[component].encode(
+            [
+                (data, source, unix_ns + round((arrival - monotonic) * 1_000_000_000))
+                for data, source, arrival in datagrams
+            ]
+        )
 
 
 class JournalWriter:
@@ -79,7 +95,7 @@ class JournalWriter:
         self._encoder = PcapngEncoder()
         self._datagrams: dict[tuple[Address, Direction], DatagramEncoder] = {}
         self._flows: dict[Flow, TcpFlowWriter] = {}
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, LineEncoder] = {}
         self.application = application
         """Name and version of the program that records, for example `siprec 0.1.0`."""
         self.size = 0
@@ -126,15 +142,12 @@ class JournalWriter:
         """
         head = b""
         known = self._lines.get(line)
+        interface = self._encoder.interfaces if known is None else known.interface
         if known is None:
-            known = self._lines[line] = _Line(self._encoder.interfaces)
             description = f"media line {line}" if label is None else f"media line {line}, label {label[:200]}"
             head = self._encoder.add_interface(f"{LINE_INTERFACE}{line}", description)
             self.size += len(head)
-        known.encoders = {
-            Component.RTP: DatagramEncoder(known.interface, rtp, Direction.INBOUND),
-            Component.RTCP: DatagramEncoder(known.interface, rtcp or rtp, Direction.INBOUND),
-        }
+        self._lines[line] = LineEncoder(interface, rtp=rtp, rtcp=rtcp, time_base=self._time_base)
         fields: NoteFields = {
             "label": label,
             "rtp": [rtp.host, rtp.port],
@@ -169,15 +182,13 @@ class JournalWriter:
         known = self._lines.get(line)
         if known is None:
             raise LocalProtocolError(f"media line {line} was not added to the journal")
-        monotonic, unix_ns = self._time_base.monotonic, self._time_base.unix_ns
-        block = known.encoders[component].encode(
-            [
-                (data, source, unix_ns + round((arrival - monotonic) * 1_000_000_000))
-                for data, source, arrival in datagrams
-            ]
-        )
+        block = known.encode(component, datagrams)
         self.size += len(block)
         return block
+
+    def interface_of(self, line: int) -> int:
+        """Give the number of the interface of a line that was added."""
+        return self._lines[line].interface
 
     def note(self, kind: str, fields: NoteFields, *, now: float, line: int | None = None) -> bytes:
         """Write a decision: `kind` and its fields, beside the packets of `line` when one is named."""
@@ -278,6 +289,17 @@ def without_media(blocks: bytes) -> bytes:
             kept.append(blocks[position : position + size])
         position += size
     return b"".join(kept)
+
+
+def whole_size(blocks: memoryview) -> int:
+    """Tell how many octets of a journal of ours are whole blocks: what follows was being written when it ended."""
+    position, end = 0, len(blocks)
+    while position + _BLOCK_HEAD.size <= end:
+        size = _BLOCK_HEAD.unpack_from(blocks, position)[1]
+        if size < _BLOCK_HEAD.size or position + size > end:
+            break
+        position += size
+    return position
 
 
 def read_note(comment: str) -> dict[str, JsonValue] | None:

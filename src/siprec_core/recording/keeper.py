@@ -21,12 +21,26 @@ _EARLY_MESSAGES = 64
 class JournalKeeper:
     """The journal of one session, from before it is opened to its end."""
 
-    __slots__ = ("_early", "_early_findings", "_gathered", "_gathered_size", "_outbox", "_writer", "flush_at", "sink")
+    __slots__ = (
+        "_early",
+        "_early_findings",
+        "_gathered",
+        "_gathered_size",
+        "_outbox",
+        "_prompt",
+        "_writer",
+        "flush_at",
+        "sink",
+    )
 
-    def __init__(self, writer: JournalWriter, outbox: Puts[SinkCommand]) -> None:
-        """Writes go to `outbox`, which the session shares, so that they keep their place among its commands."""
+    def __init__(self, writer: JournalWriter, outbox: Puts[SinkCommand], *, prompt: bool = False) -> None:
+        """Writes go to `outbox`, which the session shares, so that they keep their place among its commands.
+
+        `prompt` keeps that place exactly: nothing is gathered.
+        """
         self._writer = writer
         self._outbox = outbox
+        self._prompt = prompt
         self._early: list[tuple[bytes, Flow, bool, float]] = []
         self._early_findings: list[tuple[Finding, float]] = []
         self._gathered: list[bytes] = []
@@ -67,6 +81,10 @@ class JournalKeeper:
     def add_line(self, line: int, *, label: str | None, rtp: Address, rtcp: Address | None, now: float) -> None:
         """Describe a media line before its packets."""
         self._gather(self._writer.add_line(line, label=label, rtp=rtp, rtcp=rtcp, now=now), now)
+
+    def interface_of(self, line: int) -> int:
+        """Give the number that the packets of a described line have in the journal."""
+        return self._writer.interface_of(line)
 
     def sip(self, data: bytes, *, flow: Flow, sent: bool, now: float) -> None:
         """Keep a SIP message; before `open` it waits for that."""
@@ -127,7 +145,7 @@ class JournalKeeper:
     def _gather(self, block: bytes, now: float) -> None:
         self._gathered.append(block)
         self._gathered_size += len(block)
-        if self._gathered_size >= _FLUSH_SIZE:
+        if self._prompt or self._gathered_size >= _FLUSH_SIZE:
             self.flush()
         elif self.flush_at is None:
             self.flush_at = now + FLUSH_SECONDS

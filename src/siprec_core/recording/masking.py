@@ -5,7 +5,7 @@ so that times and counts of presses stay right. Tones within the audio are not t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -47,17 +47,7 @@ class DigitMask:
         if not self.wanted or component is Component.RTCP:
             return batch
         events = {payload_type for payload_type, agreed in formats.items() if agreed.is_telephone_event}
-        found = [
-            index
-            for index, data in enumerate(batch.datagrams)
-            if len(data) > FIXED_HEADER_SIZE and data[1] & 0x7F in events
-        ]
-        if not found:
-            return batch
-        datagrams = list(batch.datagrams)
-        for index in found:
-            datagrams[index] = _masked_packet(datagrams[index])
-        return DatagramBatch(datagrams, batch.sources, batch.arrivals)
+        return mask_events(batch, events)
 
     def message(self, data: bytes) -> bytes:
         """Give a SIP message as it may be stored. Never raises."""
@@ -66,6 +56,21 @@ class DigitMask:
     def digit(self, told: InfoDigit) -> InfoDigit:
         """Give a digit as it may be told."""
         return replace(told, digit=MASK) if self.wanted else told
+
+
+def mask_events(batch: DatagramBatch, events: Container[int]) -> DatagramBatch:
+    """Mask the digits of packets that came to an RTP port; `events` are the payload types of telephone events."""
+    found = [
+        index
+        for index, data in enumerate(batch.datagrams)
+        if len(data) > FIXED_HEADER_SIZE and data[1] & 0x7F in events
+    ]
+    if not found:
+        return batch
+    datagrams = list(batch.datagrams)
+    for index in found:
+        datagrams[index] = _masked_packet(datagrams[index])
+    return DatagramBatch(datagrams, batch.sources, batch.arrivals)
 
 
 def mask_info(data: bytes, *, limits: Limits) -> bytes:

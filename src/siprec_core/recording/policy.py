@@ -66,6 +66,9 @@ class ServerConfig:
     """Take the first of `codecs` that is offered instead of the first of the offer that is among them."""
     srtp: SrtpPolicy = SrtpPolicy.ALLOW
     """Whether encrypted media (RFC 4568) is refused, answered where it is offered, or required."""
+    media_apart: bool = False
+    """Media and journals are another process's: commands of the media plane (`plane`) say what to do with them, and
+    `media_reported` what came. Live audio is not to be had then."""
     crypto: CryptoProvider | None = None
     """The ciphers of SRTP. Without them encrypted media is refused with a finding; the frontends supply them where the
     extra `srtp` is installed."""

@@ -212,7 +212,8 @@ class Replay:
         """The `status` of `recording.json` that follows from the capture, once it was read to its end."""
         if self.account is None or not (self.is_journal or self.account.lines):
             return "failed"
-        return "completed" if self._complete else "recovered"
+        lost = self.account.end_reason == "worker-lost"
+        return "completed" if self._complete and not lost else "recovered"
 
     # items of the capture
 

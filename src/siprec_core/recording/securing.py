@@ -81,14 +81,21 @@ class SecureLines:
         for line in plan.accepted:
             own = ours.media[line.index].crypto_attributes
             self._sending.agree(line.index, own[0] if line.crypto is not None and own else None)
-            if line.crypto is None:
-                self._ciphers.pop(line.index, None)
-                continue
-            cipher = self._ciphers.get(line.index)
-            if cipher is None:
-                where = f"stream {line.index if line.label is None else line.label}"
-                cipher = self._ciphers[line.index] = LineCipher(self._provider, limits=self._limits, where=where)
-            cipher.agree(receiving_keys(line.crypto), now=now)
+            self._agree(line, self._provider, () if line.crypto is None else receiving_keys(line.crypto), now)
+
+    def _agree(self, line: LinePlan, provider: CryptoProvider, keys: tuple[ReceivingKey, ...], now: float) -> None:
+        """Take the keys of one line, none for one without encryption."""
+        if not keys:
+            self._ciphers.pop(line.index, None)
+            return
+        cipher = self._ciphers.get(line.index)
+        if cipher is None:
+            where = f"stream {line.index if line.label is None else line.label}"
+            cipher = self._ciphers[line.index] = LineCipher(provider, limits=self._limits, where=where)
+        cipher.agree(keys, now=now)
+
+    def _is_encrypted(self, index: int) -> bool:
+        return index in self._ciphers
 
     def receive(self, index: int, batch: DatagramBatch, *, component: Component) -> DatagramBatch:
         """Give the authentic datagrams of a line, decrypted; those of a line without encryption as they are."""
@@ -98,7 +105,7 @@ class SecureLines:
     def seal(self, index: int, command: SendMedia) -> SendMedia | None:
         """Give a report of ours as it leaves: encrypted, or on a line without encryption as it is; None drops it."""
         # RFC 3711 3.4: SRTCP is authenticated; on an encrypted line nothing leaves in the clear.
-        if index in self._ciphers and index not in self._sending:
+        if self._is_encrypted(index) and index not in self._sending:
             return None
         return self._sending.seal(index, command)
 

@@ -13,7 +13,7 @@ from siprec_core.findings import finding
 from siprec_core.machine import earliest
 from siprec_core.media.outputs import KeyPressed, MediaOutput, SenderReported, SourceFinding, SourceLocked
 from siprec_core.recording.account import RecordingAccount
-from siprec_core.recording.capture import CaptureGate
+from siprec_core.recording.apart import capture_gate
 from siprec_core.recording.commands import CloseSink, RenderRecording, SinkKind, WriteSink
 from siprec_core.recording.decision import Decision, PolicyRequest, policy_request
 from siprec_core.recording.events import (
@@ -22,7 +22,6 @@ from siprec_core.recording.events import (
     SessionEnded,
     SessionEstablished,
     SourceFound,
-    StreamStalled,
 )
 from siprec_core.recording.exchanges import (
     KEPT_STATES,
@@ -42,12 +41,13 @@ from siprec_core.recording.exchanges import (
 from siprec_core.recording.journal import NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.listening import SessionListening
+from siprec_core.recording.plane import LineReport
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.reporting import LineReports
 from siprec_core.recording.request import RecordingRequest
 from siprec_core.recording.securing import SecureLines
 from siprec_core.recording.totals import MediaCounts, sum_media
-from siprec_core.recording.watch import MediaWatch, Stall
+from siprec_core.recording.watch import MediaWatch
 from siprec_core.sdp.formats import Codec
 from siprec_core.sdp.model import SessionDescription
 from siprec_core.sip.info import InfoDigit
@@ -100,7 +100,7 @@ class RecordingSession(SessionExchanges):
         self._end_reason = ""
         self.storage_failed = False
         """True once a file of the recording could not be written."""
-        self._capture = CaptureGate()
+        self._capture = capture_gate(self._apart)
         self._farewell_until: float | None = None
         self._listening = SessionListening(self.account, limits=config.limits)
         self._decision: Decision | None = None
@@ -141,7 +141,8 @@ class RecordingSession(SessionExchanges):
             return
         self._outbox.extend(self._reports.due(now=now))
         for stall in self._watch.due(now=now):
-            self._tell_stall(stall, now)
+            self._note_finding(stall.finding, now)
+            self._outbox.put(stall.event(self.id))
         silent_at = self._silent_at()
         if self._ends_at is not None and now >= self._ends_at:
             self._end_by_limit("max-duration", now)
@@ -152,10 +153,9 @@ class RecordingSession(SessionExchanges):
 
     def policy_request(self) -> PolicyRequest:
         """Tell what is known of the call; LocalProtocolError when its INVITE is not the client's or was answered."""
-        read = self._invitation
-        if read is None:
+        if self._invitation is None:
             raise LocalProtocolError("the session does not wait for a decision")
-        return policy_request(self.id, read, flow=self.flow, authenticated_user=self.authenticated_user)
+        return policy_request(self.id, self._invitation, flow=self.flow, authenticated_user=self.authenticated_user)
 
     def take_decision(self, decision: Decision) -> None:
         """Take what was decided, before `begin`; LocalProtocolError for a codec that cannot be."""
@@ -253,7 +253,7 @@ class RecordingSession(SessionExchanges):
     def receive_media(self, media: MediaId, batch: DatagramBatch, *, component: Component, now: float) -> None:
         """Take the datagrams that came to one port since the last tick."""
         line = self._lines.by_media(media)
-        if line is None or self._journal.sink is None:
+        if line is None or self._journal.sink is None or self._apart is not None:
             return
         self._last_heard = now
         self._follow_pause(now)
@@ -273,8 +273,24 @@ class RecordingSession(SessionExchanges):
         if self._listening.active and component is Component.RTP:
             self._listening.receive(self.account.lines[line.index], accepted.heard(batch), now=now)
             self._drain_listening()
-        if self._journal.size > self._config.limits.journal_size and self.state is SessionState.ACTIVE:
-            self._end_by_limit("max-size", now)
+        self._bound_journal(self._journal.size, now)
+
+    def media_reported(self, report: LineReport, *, now: float) -> None:
+        """Take what the media plane tells of a line."""
+        if self._apart is None or not self._apart.reported(report):
+            return
+        self._last_heard = now
+        while (output := self.account.poll_media(report.line)) is not None:
+            self._tell(report.line, output, now)
+        self._bound_journal(self._journal.size + self._apart.journal_size, now)
+
+    def media_lost(self, error: str, *, now: float) -> None:
+        """Take the loss of the media plane: nothing of the call's audio is heard any more, so it is ended."""
+        if self.state not in KEPT_STATES:
+            return  # its journal is complete
+        self._note_finding(finding("worker-lost", "session", error), now)
+        self._watch.clear()
+        self.end("worker-lost", now=now)
 
     def tap_audio(self, label: str | None, codecs: Codecs) -> TapId:
         """Begin to listen to one stream, or to all; raises LocalProtocolError when the session is not active."""
@@ -326,7 +342,7 @@ class RecordingSession(SessionExchanges):
 
     def rendered(self, *, now: float) -> None:
         """Take the word that the final files are there."""
-        self._conclude("completed", now)
+        self._conclude("recovered" if self._end_reason == "worker-lost" else "completed", now)
 
     def render_failed(self, error: str, *, now: float) -> None:
         """Take the failure to make the final files; the journal keeps everything."""
@@ -385,16 +401,6 @@ class RecordingSession(SessionExchanges):
         at_ns = self.account.unix_ns_at(at)
         self._outbox.put(DigitReceived(session=self.id, label=label, digit=digit, at_ns=at_ns))
 
-    def _tell_stall(self, stall: Stall, now: float) -> None:
-        code = "media-never" if stall.never else "media-stopped"
-        message = "; ".join((f"no packet for {stall.seconds:.0f} s", *stall.reasons))
-        self._note_finding(finding(code, f"stream {stall.label}", message), now)
-        self._outbox.put(
-            StreamStalled(
-                session=self.id, label=stall.label, never=stall.never, seconds=stall.seconds, reasons=stall.reasons
-            )
-        )
-
     # lines
 
     def _follow_lines(self, now: float) -> None:
@@ -431,6 +437,10 @@ class RecordingSession(SessionExchanges):
         self._end_reason = reason
         self._note_finding(finding("limit-reached", "recording", f"ended by {reason}"), now)
         self._outbox.put(HangUp(reason=reason))
+
+    def _bound_journal(self, size: int, now: float) -> None:
+        if size > self._config.limits.journal_size and self.state is SessionState.ACTIVE:
+            self._end_by_limit("max-size", now)
 
     def _silent_at(self) -> float | None:
         seconds = self._config.limits.no_media_seconds

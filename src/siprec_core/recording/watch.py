@@ -7,10 +7,13 @@ count as life for the first.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from siprec_core.findings import Finding, finding
 from siprec_core.limits import Limits
 from siprec_core.machine import earliest
 from siprec_core.media.statistics import LineStatistics
 from siprec_core.recording.account import LineAccount
+from siprec_core.recording.events import StreamStalled
+from siprec_core.types import SessionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,18 @@ class Stall:
     """How long packets were missed."""
     reasons: tuple[str, ...]
     """What is likely to be wrong, the likeliest first."""
+
+    @property
+    def finding(self) -> Finding:
+        """The finding about it."""
+        message = "; ".join((f"no packet for {self.seconds:.0f} s", *self.reasons))
+        return finding("media-never" if self.never else "media-stopped", f"stream {self.label}", message)
+
+    def event(self, session: SessionId) -> StreamStalled:
+        """Make the event about it."""
+        return StreamStalled(
+            session=session, label=self.label, never=self.never, seconds=self.seconds, reasons=self.reasons
+        )
 
 
 @dataclass(slots=True)

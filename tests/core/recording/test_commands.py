@@ -33,5 +33,5 @@ def test_the_union_is_closed_over_its_module(module: object, union: object) -> N
     assert names <= {kind.__name__ for kind in get_args(union)}
 
 
-def test_sinks_have_two_kinds() -> None:
-    assert {kind.value for kind in commands.SinkKind} == {"journal", "document"}
+def test_sinks_have_three_kinds() -> None:
+    assert {kind.value for kind in commands.SinkKind} == {"journal", "document", "orphan"}
