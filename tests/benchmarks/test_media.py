@@ -1,4 +1,4 @@
-"""The receive path of one media line per packet, beside the floor: one `struct` call on each header.
+"""The receive path and the live path of one media line per packet, beside the floor: one `struct` call on each header.
 
 `extra_info` tells microseconds a packet; the ratio of two rows of one run is what counts.
 """
@@ -10,9 +10,12 @@ from struct import Struct
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from siprec_core.codecs.registry import BUILT_IN
+from siprec_core.limits import Limits
+from siprec_core.media.listener import LineListener
 from siprec_core.rtp.packet import HeaderExtension, RtpPacket
 from siprec_core.types import Component, DatagramBatch
-from tests.core.media.lines import FOREIGN, Datagram, batch, line, run
+from tests.core.media.lines import FOREIGN, FORMATS, Datagram, batch, line, run
 
 PACKETS = 5_000
 PER_BATCH = 5
@@ -32,6 +35,15 @@ def _extended() -> list[Datagram]:
 
 def _lossy() -> list[Datagram]:
     return [sent for index, sent in enumerate(_in_order()) if index % 10]
+
+
+def _swapped() -> list[Datagram]:
+    """Each tenth packet comes after the next one."""
+    sent = _in_order()
+    for index in range(0, PACKETS - 1, 10):
+        early, late = sent[index], sent[index + 1]
+        sent[index : index + 2] = [replace(late, arrival=early.arrival), replace(early, arrival=late.arrival)]
+    return sent
 
 
 def _two_talking() -> list[Datagram]:
@@ -60,6 +72,26 @@ def test_receive(benchmark: BenchmarkFixture, made: Callable[[], list[Datagram]]
         return statistics.packets_received + statistics.packets_rejected
 
     assert benchmark(receive) == len(datagrams)
+    _tell(benchmark, len(datagrams))
+
+
+@pytest.mark.parametrize("made", [_in_order, _swapped, _lossy])
+def test_live(benchmark: BenchmarkFixture, made: Callable[[], list[Datagram]]) -> None:
+    """What a listener adds: jitter buffer, decoder and frame of each packet, and what is made up for lost ones."""
+    datagrams = made()
+    batches = [datagrams[at : at + PER_BATCH] for at in range(0, len(datagrams), PER_BATCH)]
+
+    def hear() -> int:
+        listener = LineListener("1", codecs=BUILT_IN, limits=Limits())
+        listener.agree({entry.payload_type: entry for entry in FORMATS})
+        frames = 0
+        for some in batches:
+            for sent in some:
+                listener.receive(sent.data, at_ns=int(sent.arrival * 1e9), arrival=sent.arrival)
+            frames += len(listener.take(now=some[-1].arrival))
+        return frames
+
+    assert benchmark(hear) > PACKETS * 0.99
     _tell(benchmark, len(datagrams))
 
 

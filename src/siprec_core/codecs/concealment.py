@@ -7,6 +7,7 @@ delay is spent on audio that came well.
 import sys
 from array import array
 from collections import deque
+from operator import mul
 from typing import Final
 
 _HISTORY_SECONDS: Final = 0.04
@@ -44,11 +45,10 @@ class Concealment:
         self._concealed += samples
         full, faded = self._sample_rate * _FULL_SECONDS, self._sample_rate * _FADED_SECONDS
         audible = max(0, min(samples, int(faded) - first)) if period else 0
-        made = array("h", bytes(2 * samples))
-        for index in range(audible):
-            place = first + index
-            strength = 1.0 if place < full else (faded - place) / (faded - full)
-            made[index] = int(period[place % len(period)] * strength)
+        repeated = [period[place % len(period)] for place in range(first, first + audible)]
+        for index in range(max(0, int(full) - first), audible):
+            repeated[index] = int(repeated[index] * (faded - first - index) / (faded - full))
+        made = array("h", repeated + [0] * (samples - audible))
         return _octets(made)
 
     def _last_period(self) -> "array[int]":
@@ -62,16 +62,28 @@ class Concealment:
         )
         if len(heard) < longest + template:
             return heard[-shortest:]
-        step = max(1, self._sample_rate // 4_000)  # enough to find a pitch by
-        last = heard[-template::step]
-        best, best_score = longest, 0.0
-        for lag in range(shortest, longest + 1):
-            earlier = heard[len(heard) - template - lag : len(heard) - lag : step]
-            energy = sum(sample * sample for sample in earlier)
-            product = sum(map(int.__mul__, last, earlier))
-            if product > 0 and product * product / (energy or 1) > best_score:
-                best, best_score = lag, product * product / (energy or 1)
+        # Few samples tell the pitch nearly, all of them around it tell it exactly.
+        step = max(1, self._sample_rate // 4_000)
+        near = _best_lag(heard[(len(heard) - 1) % step :: step], template // step, shortest // step, longest // step)
+        best = _best_lag(heard, template, max(shortest, (near - 1) * step), min(longest, (near + 1) * step))
         return heard[-best:]
+
+
+def _best_lag(heard: "array[int]", size: int, shortest: int, longest: int) -> int:
+    """Tell by how many samples the last `size` are most like earlier ones: the best normalised correlation."""
+    last, end = heard[-size:], len(heard)
+    start = end - size - shortest
+    energy = sum(map(mul, heard[start : start + size], heard[start : start + size]))
+    best, best_score = longest, 0.0
+    for lag in range(shortest, longest + 1):
+        start = end - size - lag
+        product = sum(map(mul, last, heard[start : start + size]))
+        if product > 0 and product * product / (energy or 1) > best_score:
+            best, best_score = lag, product * product / (energy or 1)
+        # The piece of the next lag begins a sample earlier, and ends a sample earlier.
+        if start > 0:
+            energy += heard[start - 1] * heard[start - 1] - heard[start + size - 1] * heard[start + size - 1]
+    return best
 
 
 def _octets(samples: "array[int]") -> bytes:

@@ -7,7 +7,7 @@ itself, and makes up for short losses of codecs that keep no state.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from siprec_core.codecs.concealment import Concealment
 from siprec_core.codecs.registry import Codecs, Decoder
@@ -51,13 +51,9 @@ class AudioFrame:
         return len(self.pcm) / (2 * self.sample_rate)
 
 
-class _Packet(NamedTuple):
-    """What is left of an RTP packet."""
-
-    payload_type: int
-    timestamp: int
-    payload: bytes
-    at_ns: int
+_Packet: TypeAlias = tuple[int, int, bytes, int]
+"""What is left of an RTP packet: payload type, timestamp, payload, instant of its arrival. A plain tuple, since one is
+made for every packet that waits."""
 
 
 class _Codec(NamedTuple):
@@ -110,7 +106,7 @@ class LineListener:
         """Take an accepted datagram; `at_ns` and `arrival` are the same instant by UTC and by the driver's clock."""
         if len(data) >= FIXED_HEADER_SIZE and data[0] == 0x80 and not 192 <= data[1] <= 223:
             _, second, sequence_number, timestamp, ssrc = _HEADER(data)
-            packet = _Packet(second & 0x7F, timestamp, bytes(data[FIXED_HEADER_SIZE:]), at_ns)
+            payload_type, payload = second & 0x7F, bytes(data[FIXED_HEADER_SIZE:])
         else:
             if classify(data) is not DatagramKind.RTP:
                 return
@@ -118,17 +114,17 @@ class LineListener:
                 parsed = RtpPacket.parse(data)
             except RemoteProtocolError:
                 return
-            sequence_number, ssrc = parsed.sequence_number, parsed.ssrc
-            packet = _Packet(parsed.payload_type, parsed.timestamp, bytes(parsed.payload), at_ns)
+            sequence_number, ssrc, timestamp = parsed.sequence_number, parsed.ssrc, parsed.timestamp
+            payload_type, payload = parsed.payload_type, bytes(parsed.payload)
         source = self._sources.get(ssrc)
         if source is None:
             if len(self._sources) >= self._limits.ssrcs_per_line:
                 del self._sources[next(iter(self._sources))]
             source = self._sources[ssrc] = _Source()
         if source.buffer.passes(sequence_number):
-            self._play(ssrc, source, packet)
+            self._play(ssrc, source, payload_type, timestamp, payload, at_ns)
         else:
-            source.buffer.add(sequence_number, packet, arrival)
+            source.buffer.add(sequence_number, (payload_type, timestamp, payload, at_ns), arrival)
 
     def take(self, *, now: float) -> list[AudioFrame]:
         """Give the frames whose turn has come."""
@@ -139,7 +135,7 @@ class LineListener:
                 if isinstance(item, Missing):
                     source.lost = True
                 else:
-                    self._play(ssrc, source, item)
+                    self._play(ssrc, source, *item)
         frames, self._ready = self._ready, []
         return frames
 
@@ -147,8 +143,9 @@ class LineListener:
         """Give the instant at which `take` gives up a missing packet, None when nothing waits."""
         return earliest(*(source.buffer.next_timeout() for source in self._sources.values()))
 
-    def _play(self, ssrc: int, source: _Source, packet: _Packet) -> None:
-        payload_type, timestamp, payload, came_ns = packet
+    def _play(
+        self, ssrc: int, source: _Source, payload_type: int, timestamp: int, payload: bytes, came_ns: int
+    ) -> None:
         codec = source.codecs[payload_type] if payload_type in source.codecs else self._find_codec(source, payload_type)
         if codec is None:
             return
@@ -160,7 +157,7 @@ class LineListener:
             return
         rate, at_ns = decoder.sample_rate, source.at_ns
         if timestamp != source.timestamp or abs(at_ns - came_ns) > _ASTRAY_NS:
-            at_ns = self._bridge(ssrc, source, packet, codec)
+            at_ns = self._bridge(ssrc, source, codec, timestamp=timestamp, came_ns=came_ns)
         source.lost = False
         if concealment is not None:
             concealment.hear(pcm)
@@ -169,16 +166,16 @@ class LineListener:
         source.timestamp = (timestamp + samples * clock_rate // rate) & 0xFFFF_FFFF
         source.at_ns = at_ns + samples * 1_000_000_000 // rate
 
-    def _bridge(self, ssrc: int, source: _Source, packet: _Packet, codec: _Codec) -> int:
+    def _bridge(self, ssrc: int, source: _Source, codec: _Codec, *, timestamp: int, came_ns: int) -> int:
         """Give the instant of a packet that does not continue the one before, and make up for what was lost."""
         if source.timestamp is None:
-            return packet.at_ns
-        gap = (packet.timestamp - source.timestamp) & 0xFFFF_FFFF
+            return came_ns
+        gap = (timestamp - source.timestamp) & 0xFFFF_FFFF
         if gap >= 0x8000_0000:
             gap -= 0x1_0000_0000
         at_ns = source.at_ns + gap * 1_000_000_000 // codec.clock_rate
-        if abs(at_ns - packet.at_ns) > _ASTRAY_NS:
-            return packet.at_ns
+        if abs(at_ns - came_ns) > _ASTRAY_NS:
+            return came_ns
         if source.lost and 0 < gap <= codec.clock_rate * _CONCEALED_SECONDS and codec.concealment is not None:
             rate = codec.decoder.sample_rate
             made = codec.concealment.conceal(gap * rate // codec.clock_rate)
