@@ -167,7 +167,8 @@ class ServerFacade(Facade[ServerCoreT, Event]):
         self.request(lambda core, now: core.mark(session, text, now=now))
 
     def tap_audio(self, session: SessionId, label: str | None, queue: AudioQueue) -> TapId:
-        """Have the live audio of a stream, or of all, put into `queue` until the session ends.
+        """Have the live audio of a stream, or of all, put into `queue` until the session ends or the queue is
+        closed.
 
         Raises LocalProtocolError when the session is not active, has no such stream, or too many listen.
         """
@@ -175,7 +176,7 @@ class ServerFacade(Facade[ServerCoreT, Event]):
 
         def tap(core: ServerCoreT, now: float) -> TapId:
             found = core.tap_audio(session, label, codecs=installed_codecs(), now=now)
-            pump.listen(found, queue)
+            pump.listen(found, queue, lambda now: core.close_tap(session, found, now=now))
             return found
 
         return self.request(tap)

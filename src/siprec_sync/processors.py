@@ -11,6 +11,7 @@ import shlex
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -35,6 +36,8 @@ _LOGGER = logging.getLogger("siprec.processors")
 _CONNECT_SECONDS: Final = 5.0
 _CLOSING_SECONDS: Final = 5.0
 """How long a command may go on after its input has ended, and how long the end of a server waits for its processors."""
+_LINGERING_SECONDS: Final = 30.0
+"""How long a processor may take what it still has in its queue when its stream has ended."""
 _LONGEST_SILENCE: Final = 60
 """Seconds of silence written for a gap at most."""
 
@@ -247,12 +250,21 @@ class _Run:
         self._label = label
         self._processor = processor
         self._bell = Bell()
+        self._ended: float | None = None
+        """When the end of the audio was noticed."""
         self.queue = AudioQueue(self._bell.ring)
         self.thread = threading.Thread(target=self._run, name="siprec-processor", daemon=True)
 
     def abort(self) -> None:
         self.queue.close()
         self._processor.abort()
+
+    def abort_if_stuck(self, now: float) -> None:
+        """Let it go when it has had its time for what it still had to take after the end of the audio."""
+        if self.queue.closed:
+            self._ended = now if self._ended is None else self._ended
+            if now - self._ended > _LINGERING_SECONDS:
+                self.abort()
 
     def _run(self) -> None:
         first = self._next()
@@ -262,10 +274,11 @@ class _Run:
             try:
                 self._play(first)
             finally:
+                # Nothing is decoded for it any more, whatever stopped it.
+                self.queue.closed = True
                 self._processor.finish()
         except (OSError, ValueError) as error:  # ValueError: written to what was closed
             _LOGGER.warning("a processor of %s has ended: %s", self._session.session, error)
-        self.queue.closed = True
         if self.queue.dropped:
             _LOGGER.warning("a processor of %s was slow: %d frames lost", self._session.session, self.queue.dropped)
 
@@ -304,6 +317,7 @@ class ProcessorHost:
 
     def notice(self, event: Event) -> None:
         """Take an event."""
+        self._let_go()
         match event:
             case SessionRequested() if self._factories:
                 self._sessions[event.session] = (event, set())
@@ -329,12 +343,18 @@ class ProcessorHost:
             if run.thread.is_alive():
                 run.abort()
 
+    def _let_go(self) -> None:
+        """Forget processors that have ended, and end those that are stuck."""
+        self._runs = [run for run in self._runs if run.thread.is_alive()]
+        now = time.monotonic()
+        for run in self._runs:
+            run.abort_if_stuck(now)
+
     def _attach(self, session: SessionId, labels: Sequence[str]) -> None:
         known = self._sessions.get(session)
         if known is None:
             return
         requested, attached = known
-        self._runs = [run for run in self._runs if run.thread.is_alive()]
         for label in labels:
             if label in attached:
                 continue

@@ -45,7 +45,7 @@ from siprec_core.recording.commands import (
 )
 from siprec_core.sip.names import DnsAnswer, QueryId
 from siprec_core.types import Component, DatagramBatch, Flow, MediaId, SessionId, SinkId, TapId
-from siprec_sync.audio import AudioQueue, AudioTaps
+from siprec_sync.audio import AudioQueue, AudioTaps, CloseTap
 from siprec_sync.clocks import ClockWatch
 from siprec_sync.listeners import Listener, reason_of
 from siprec_sync.media import MediaSockets
@@ -369,7 +369,9 @@ class Pump(Generic[EventT]):
             case BindMedia():
                 self._bind_media(output)
             case DeliverAudio() | EndAudio():
-                self._taps.perform(output)
+                close_tap = self._taps.perform(output)
+                if close_tap is not None:
+                    self.enter(partial(close_tap, self._now))
             case RecordLine() | UpdateLine() | SecureLine() | PauseLine():
                 if self._workers is None:
                     raise LocalProtocolError("there is no media plane elsewhere")
@@ -398,9 +400,9 @@ class Pump(Generic[EventT]):
             self._next_tick = self._now + self._interval
         self.enter(partial(self.core.media_bound, command.media, now=self._now))
 
-    def listen(self, tap: TapId, queue: AudioQueue) -> None:
-        """Hand the audio of a tap to `queue`; call it within `request`."""
-        self._taps.add(tap, queue)
+    def listen(self, tap: TapId, queue: AudioQueue, close: CloseTap) -> None:
+        """Hand the audio of a tap to `queue`, and `close` the tap once that is closed; call it within `request`."""
+        self._taps.add(tap, queue, close)
         if self._next_tick is not None:
             self._next_tick = min(self._next_tick, self._now + self._interval)
 

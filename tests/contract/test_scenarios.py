@@ -305,6 +305,30 @@ def test_audio_is_heard_while_it_is_recorded(server: Running) -> None:
     assert [each["packets_received"] for each in report["streams"]] == [20, 5]
 
 
+def test_each_packet_is_heard_before_the_next_one_is_sent(server: Running) -> None:
+    """No frame waits for a later packet but behind a gap, and a listener that has gone makes room for another."""
+    with server.peer() as peer:
+        (port,) = peer.establish()
+        session = server.until(SessionEstablished).session
+        frames, *others = (AudioQueue(lambda: None) for _ in range(Limits().taps))
+        for queue in (frames, *others):
+            server.decisions.tap_audio(session, "1", queue)
+        with pytest.raises(LocalProtocolError, match="taps"):
+            server.decisions.tap_audio(session, "1", AudioQueue(lambda: None))
+        others[0].closed = True
+        peer.talk(port, 2)  # two packets make a source believable
+        heard = [_next_frame(frames) for _ in range(2)]
+        for number in (2, 3, 5, 6):
+            peer.talk(port, 1, first=number)
+            heard.append(_next_frame(frames))
+            while heard[-1].concealed:
+                heard.append(_next_frame(frames))
+        assert [(frame.at_ns - heard[0].at_ns) // 20_000_000 for frame in heard] == list(range(7))
+        assert [frame.concealed for frame in heard] == [False] * 4 + [True] + [False] * 2
+        server.decisions.tap_audio(session, "1", AudioQueue(lambda: None))
+        assert peer.request("BYE", 2).status == 200
+
+
 def test_a_listener_that_does_not_read_loses_frames_and_the_recording_none(server: Running) -> None:
     with server.peer() as peer:
         (port,) = peer.establish()

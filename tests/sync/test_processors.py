@@ -139,6 +139,45 @@ def test_a_stuck_processor_loses_frames_and_holds_up_nobody() -> None:
     assert spy.finished.wait(20)
 
 
+def test_a_processor_with_a_fault_of_its_own_is_finished_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+    spy = Spy()
+    monkeypatch.setattr(spy, "frames", lambda pcm, frame: 1 // 0)
+    host, control = hosted(spy)
+    host.notice(ESTABLISHED)
+    (queue,) = control.queues
+    queue.put(frame(0))
+    assert spy.finished.wait(20)
+    host.close()
+    assert queue.closed
+    assert [fault.exc_type for fault in faults] == [ZeroDivisionError]
+
+
+def test_a_processor_that_is_stuck_when_its_stream_has_ended_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [100.0]
+    monkeypatch.setattr("siprec_sync.processors.time.monotonic", lambda: seconds[0])
+    stuck, slow = Spy(stuck=True), Spy(stuck=True)
+    host, control = hosted(stuck, slow)
+    host.notice(ESTABLISHED)
+    host.notice(SessionEstablished(session=ONE, labels=("1", "2")))
+    for queue in control.queues:
+        queue.put(frame(0))
+    assert stuck.entered.wait(20)
+    assert slow.entered.wait(20)
+    control.queues[0].close()
+    for seconds[0] in (100.0, 129.0):
+        host.notice(ESTABLISHED)
+        assert not stuck.aborted.is_set()
+    seconds[0] = 130.5
+    host.notice(ESTABLISHED)
+    assert stuck.aborted.is_set()
+    assert stuck.finished.wait(20)
+    assert not slow.aborted.is_set(), "its stream goes on"
+    slow.aborted.set()
+    host.close()
+
+
 def test_a_stream_without_audio_starts_nothing() -> None:
     spy = Spy()
     host, control = hosted(spy)

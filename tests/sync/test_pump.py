@@ -12,11 +12,13 @@ import pytest
 from siprec_core.clock import TimeBase
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
+from siprec_core.media.listener import AudioFrame
 from siprec_core.recording.commands import (
     BindMedia,
     CloseFlow,
     CloseMedia,
     CloseSink,
+    DeliverAudio,
     OpenFlow,
     OpenSink,
     RenderRecording,
@@ -29,8 +31,9 @@ from siprec_core.recording.commands import (
 )
 from siprec_core.recording.events import Event, ServerDrained
 from siprec_core.sip.names import AddressRecord, LookupFailure, QueryId, RecordType
-from siprec_core.types import Address, Component, Flow, FlowId, MediaId, SessionId, SinkId, Transport
+from siprec_core.types import Address, Component, Flow, FlowId, MediaId, SessionId, SinkId, TapId, Transport
 from siprec_sync import signalling
+from siprec_sync.audio import AudioQueue
 from siprec_sync.listeners import Listener, open_listeners
 from siprec_sync.pump import Pump, Storage
 from siprec_sync.resolver import Found, Resolver
@@ -520,3 +523,17 @@ def test_a_wall_clock_that_is_set_is_told_to_the_core(bench: Bench, monkeypatch:
     assert told["time_base"] == TimeBase(monotonic=moved, unix_ns=wall)
     bench.pump.turn([])
     assert len([name for name, _ in bench.core.inputs if name == "rebase_clock"]) == 1
+
+
+def test_a_listener_that_has_gone_is_told_to_the_core(bench: Bench) -> None:
+    queue, tap, closed = AudioQueue(lambda: None), TapId("one/1"), list[float]()
+    bench.pump.request(lambda now: bench.pump.listen(tap, queue, closed.append))
+    bench.core.put(DeliverAudio(tap=tap, frames=(AudioFrame(b"", 8_000, 0, "1"),)))
+    bench.pump.request(lambda now: None)
+    assert queue.take() is not None
+    assert closed == []
+    queue.close()
+    for _ in range(2):
+        bench.core.put(DeliverAudio(tap=tap, frames=()))
+        bench.pump.request(lambda now: None)
+    assert len(closed) == 1
