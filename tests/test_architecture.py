@@ -111,10 +111,18 @@ EXTRAS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset(),
     "siprec_sync": frozenset({"dns", "G722", "av", "pylibsrtp"}),
     "siprec_anyio": frozenset(),
-    "siprec": frozenset({"trio", "uvloop"}),
+    "siprec": frozenset({"trio", "uvloop", "hypercorn"}),
 }
 """What a package may import within a function only: what an extra installs."""
-PLUGINS: dict[str, frozenset[str]] = {"siprec.testing": frozenset({"pytest"})}
+PLUGINS: dict[str, frozenset[str]] = {
+    "siprec.testing": frozenset({"pytest"}),
+    "siprec.http.access": frozenset({"starlette"}),
+    "siprec.http.application": frozenset({"starlette"}),
+    "siprec.http.connections": frozenset({"hypercorn", "starlette"}),
+    "siprec.http.exposition": frozenset({"prometheus_client"}),
+    "siprec.http.interface": frozenset({"starlette"}),
+    "siprec.http.problems": frozenset({"starlette"}),
+}
 """What a module may import because only programs that have it load the module."""
 OURS: dict[str, frozenset[str]] = {
     "siprec_core": frozenset({"siprec_core"}),

@@ -45,8 +45,9 @@ _INTERRUPTIBLE = (
 )
 """Runs a script that SIGINT reaches even where the tests run in the background with it ignored."""
 _BIND = re.compile(r"(?P<scheme>udp|tcp|tls)://(?P<host>[\d.]+):(?P<port>\d+)")
+_HTTP = re.compile(r"(?P<option>--http )(?P<host>[\d.]+):(?P<port>\d+)")
 _TARGET = re.compile(
-    r"(?P<before>(?P<scheme>sips?:)?(?:\w+@)?)127\.0\.0\.1:(?P<port>\d+)(?:;transport=(?P<transport>\w+))?"
+    r"(?P<before>(?P<http>http://)?(?P<scheme>sips?:)?(?:\w+@)?)127\.0\.0\.1:(?P<port>\d+)(?:;transport=(?P<transport>\w+))?"
 )
 
 
@@ -119,7 +120,7 @@ class Session:
     servers: list[subprocess.Popen[str]] = field(default_factory=list)
     programs: list[subprocess.Popen[str]] = field(default_factory=list)
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
-    """The real port by transport and the port that the document shows."""
+    """The real port by transport (or `http`) and the port that the document shows."""
 
     def environment(self) -> dict[str, str]:
         bin_folder = self.folder / ".bin"
@@ -175,6 +176,8 @@ class Session:
 
     def real_target(self, match: re.Match[str]) -> str:
         transport = "tls" if match["scheme"] == "sips:" else (match["transport"] or "udp")
+        if match["http"]:
+            transport = "http"
         port = self.ports.get((transport, int(match["port"])), int(match["port"]))
         suffix = f";transport={match['transport']}" if match["transport"] else ""
         return f"{match['before']}127.0.0.1:{port}{suffix}"
@@ -185,6 +188,8 @@ class Session:
         # What is one port for several transports in the document is one in truth: clients go from one to the other.
         free = {port: _free_port() for _, port in shown}
         command = _BIND.sub(lambda bind: f"{bind['scheme']}://127.0.0.1:{free[int(bind['port'])]}", command)
+        http = _HTTP.search(command)
+        command = _HTTP.sub(r"\g<option>\g<host>:0", command)
         if not shown:
             shown = [("udp", 5060), ("tcp", 5060)]
             port = _free_port()
@@ -204,7 +209,10 @@ class Session:
         while not ready.exists() and server.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         assert ready.exists(), f"{command}\n{server.communicate()[1] if server.poll() is not None else 'not ready'}"
-        listeners = json.loads(ready.read_text(encoding="utf-8"))["listeners"]
+        told = json.loads(ready.read_text(encoding="utf-8"))
+        listeners = told["listeners"]
+        if http is not None:
+            self.ports["http", int(http["port"])] = told["http"]["port"]
         assert [listener["transport"] for listener in listeners] == [transport for transport, _ in shown]
         self.ports.update(zip(shown, (listener["port"] for listener in listeners), strict=True))
 

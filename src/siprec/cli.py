@@ -15,6 +15,7 @@ from siprec.outcome import CommandError, Exit, unreadable
 
 COMMANDS: Final = {
     "serve": "record calls until interrupted: the recording server (SRS)",
+    "sessions": "list, look at and change the calls that a server records now",
     "call": "make one recording call with real audio (SRC) and check the answer",
     "load": "make many recording calls with audio at a time and count the complete ones",
     "doctor": "look at a recording server and tell what would keep clients from working",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siprec.options import disk_reserve, port_range, seconds
+from siprec_core.types import Address
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
 _WHOLE: Final = re.compile(r"[+-]?\d{1,18}\Z", re.ASCII)
@@ -146,6 +147,20 @@ def word() -> Kind:
 def address() -> Kind:
     """Make the kind of an IPv4 or IPv6 address, or of a host name that stands for one."""
     return textual(read_address)
+
+
+def endpoint() -> Kind:
+    """Make the kind of an address with a port."""
+
+    def read(text: str) -> Address:
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
+            raise ValueError(f"{text!r} is not of the form HOST:PORT")
+        if ":" in host and not host.startswith("["):
+            raise ValueError(f"{text!r}: an IPv6 address stands in brackets")
+        return Address(read_address(host), int(port))
+
+    return textual(read)
 
 
 def read_address(text: str) -> str:

@@ -7,6 +7,7 @@ from siprec.cli import version
 from siprec.configuration import Configuration
 from siprec.digest import read_users, rule_without
 from siprec.filters import read_filter
+from siprec.http.plan import HttpPlan, make_http_plan
 from siprec.listening import ListenerSetting
 from siprec.outcome import CommandError
 from siprec.settings import ServeSettings
@@ -33,6 +34,8 @@ class ServerPlan:
     tls: TlsFiles | None = None
     processors: tuple[ProcessorFactory, ...] = ()
     """Programs that listen to every stream while it is recorded."""
+    http: HttpPlan | None = None
+    """The operations interface, where one is wanted."""
 
 
 def make_plan(configuration: Configuration) -> ServerPlan:
@@ -50,6 +53,7 @@ def make_plan(configuration: Configuration) -> ServerPlan:
         config=config,
         tls=_tls(settings),
         processors=tuple(read_processor(text) for text in settings.processors or ()),
+        http=make_http_plan(settings),
     )
 
 

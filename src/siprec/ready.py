@@ -7,20 +7,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from siprec_core.errors import ConfigurationError
+from siprec_core.types import Address
 from siprec_sync.listeners import Listener, reason_of
 
 
 @contextmanager
-def ready_file(path: Path | None, listeners: Iterable[Listener], rtp_ports: tuple[int, int]) -> Iterator[None]:
+def ready_file(
+    path: Path | None, listeners: Iterable[Listener], rtp_ports: tuple[int, int], *, http: Address | None = None
+) -> Iterator[None]:
     """Keep the ready file during the block: written whole, removed at its end. Raises ConfigurationError."""
     if path is None:
         yield
         return
-    content = {
+    content: dict[str, object] = {
         "pid": os.getpid(),
         "listeners": [listener.as_json() for listener in listeners],
         "rtp_ports": list(rtp_ports),
     }
+    if http is not None:
+        content["http"] = {"host": http.host, "port": http.port}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")

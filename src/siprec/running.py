@@ -7,11 +7,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import siprec_anyio
@@ -34,11 +34,15 @@ from siprec_sync.listeners import Listener
 from siprec_sync.processors import ProcessorHost
 from siprec_sync.space import DiskReserve
 
+if TYPE_CHECKING:
+    from siprec.http.service import HttpService  # of an extra
+
 _LOGGER = logging.getLogger("siprec.server")
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
 """The signal to reload; some systems have none."""
 _CLOSING_SECONDS: Final = 60.0
 """What the service manager grants for the last BYEs and files, beyond the draining."""
+_Watcher: TypeAlias = Callable[[Event], None]
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *(() if _HANGUP is None else (_HANGUP,)))
 
 
@@ -81,23 +85,26 @@ def run_server(service: Service) -> None:
 
 
 async def _run_async(service: Service) -> None:
-    plan = service.plan
-    with anyio.open_signal_receiver(*_SIGNALS) as signals:
+    plan, sinks = service.plan, _sinks(service.plan)
+    with anyio.open_signal_receiver(*_SIGNALS) as signals, _operations(plan) as http:
         async with (
             anyio.create_task_group() as tasks,
             siprec_anyio.serve(
                 *plan.binds,
                 config=plan.config,
-                sinks=_sinks(plan),
+                sinks=sinks,
                 tls=plan.tls,
                 settings=_driver_settings(service),
                 policy_hook=load_hook(plan.settings.policy_hook),
             ) as server,
+            AsyncExitStack() as beside,
         ):
             # It ends with the server's last event.
             host = ProcessorHost(plan.processors, server)
-            tasks.start_soon(_follow_events, server.events(), host)
-            with _announced(service, server.listeners), Heartbeat(service.notifier, server):
+            tasks.start_soon(_follow_events, server.events(), host, _watchers(host, http))
+            if http is not None:
+                await beside.enter_async_context(http.serving(server, sinks, tasks))
+            with _announced(service, server.listeners, http), Heartbeat(service.notifier, server):
                 number = await anext(signals)
                 while number == _HANGUP:
                     service.reload(server)
@@ -106,33 +113,41 @@ async def _run_async(service: Service) -> None:
                     await server.shut_down(service.plan.settings.drain_seconds)
 
 
-async def _follow_events(events: siprec_anyio.EventStream[Event], host: ProcessorHost) -> None:
-    log = EventLog()
+async def _follow_events(
+    events: siprec_anyio.EventStream[Event], host: ProcessorHost, watchers: tuple[_Watcher, ...]
+) -> None:
     async for event in events:
-        host.notice(event)
-        log.write(event)
+        for watch in watchers:
+            watch(event)
     await anyio.to_thread.run_sync(host.close)
 
 
 def _run_sync(service: Service) -> None:
-    plan = service.plan
+    plan, sinks = service.plan, _sinks(service.plan)
     wishes: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     before = {number: signal.signal(number, lambda number, _: wishes.put(number)) for number in _SIGNALS}
     logger: threading.Thread | None = None
     try:
-        with siprec_sync.serve(
-            *plan.binds,
-            config=plan.config,
-            sinks=_sinks(plan),
-            tls=plan.tls,
-            settings=_driver_settings(service),
-            policy_hook=load_hook(plan.settings.policy_hook),
-        ) as server:
+        with (
+            _operations(plan) as http,
+            siprec_sync.serve(
+                *plan.binds,
+                config=plan.config,
+                sinks=sinks,
+                tls=plan.tls,
+                settings=_driver_settings(service),
+                policy_hook=load_hook(plan.settings.policy_hook),
+            ) as server,
+            ExitStack() as beside,
+        ):
             host = ProcessorHost(plan.processors, server)
-            logger = threading.Thread(target=_follow_all, args=(server.events(), host), name="siprec-log", daemon=True)
+            following = (server.events(), host, _watchers(host, http))
+            if http is not None:
+                beside.enter_context(http.serving_in_thread(server, sinks))
+            logger = threading.Thread(target=_follow_all, args=following, name="siprec-log", daemon=True)
             logger.start()
             threading.Thread(target=_watch, args=(server, wishes), name="siprec-watch", daemon=True).start()
-            with _announced(service, server.listeners), Heartbeat(service.notifier, server):
+            with _announced(service, server.listeners, http), Heartbeat(service.notifier, server):
                 while (number := wishes.get()) is not None and number == _HANGUP:
                     service.reload(server)
                 if number is not None:
@@ -145,11 +160,10 @@ def _run_sync(service: Service) -> None:
             signal.signal(number, previous)
 
 
-def _follow_all(events: siprec_sync.EventStream[Event], host: ProcessorHost) -> None:
-    log = EventLog()
+def _follow_all(events: siprec_sync.EventStream[Event], host: ProcessorHost, watchers: tuple[_Watcher, ...]) -> None:
     for event in events:
-        host.notice(event)
-        log.write(event)
+        for watch in watchers:
+            watch(event)
     host.close()
 
 
@@ -160,6 +174,26 @@ def _watch(server: siprec_sync.Server[RecordingServer], wishes: "queue.SimpleQue
     except SiprecError:
         pass  # leaving the block raises it
     wishes.put(None)
+
+
+def _watchers(host: ProcessorHost, http: "HttpService | None") -> tuple[_Watcher, ...]:
+    """Give what takes note of each event, in order."""
+    return (host.notice, EventLog().write, *(() if http is None else (http.notice,)))
+
+
+@contextmanager
+def _operations(plan: ServerPlan) -> "Iterator[HttpService | None]":
+    """Open the operations interface for the block, where one is wanted; it serves later. Raises ConfigurationError."""
+    if plan.http is None:
+        yield None
+        return
+    from siprec.http.service import HttpService  # of an extra, and slow to load
+
+    http = HttpService(plan.http, worker=plan.settings.worker)
+    try:
+        yield http
+    finally:
+        http.close()
 
 
 def _sinks(plan: ServerPlan) -> DirectorySinks:
@@ -177,11 +211,15 @@ def _driver_settings(service: Service) -> DriverSettings:
 
 
 @contextmanager
-def _announced(service: Service, listeners: tuple[Listener, ...]) -> Iterator[None]:
+def _announced(service: Service, listeners: tuple[Listener, ...], http: "HttpService | None") -> Iterator[None]:
     """Tell where we listen: on standard error, then in the ready file, which is removed at the end."""
     for listener in listeners:
         print(f"siprec: listening on {listener.transport.value}://{listener.address}", file=sys.stderr, flush=True)
-    with ready_file(service.plan.settings.ready_file, listeners, service.plan.config.rtp_ports):
+    address = None if http is None else http.address
+    if address is not None:
+        print(f"siprec: operations interface on http://{address}", file=sys.stderr, flush=True)
+    settings = service.plan.settings
+    with ready_file(settings.ready_file, listeners, service.plan.config.rtp_ports, http=address):
         service.notifier.ready()
         yield
 

@@ -18,6 +18,7 @@ from siprec_core.limits import Limits
 from siprec_core.recording.admission import UNDECIDED, WHEN_FULL
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.sdp.crypto import SrtpPolicy
+from siprec_core.types import Address
 from siprec_sync.directory_sinks import Durability
 from siprec_sync.facade import DEFAULT_BINDS
 from siprec_sync.policy_hook import DECISION_SECONDS
@@ -397,6 +398,22 @@ class ServeSettings:
         "realm of the users, where the file has several",
         flags=("--digest-realm",),
         metavar="TEXT",
+    )
+    http: Address | None = _row(
+        "http.bind",
+        kinds.endpoint(),
+        None,
+        "serve the operations interface there: health, metrics, sessions, events; needs the extra server",
+        flags=("--http",),
+        metavar="HOST:PORT",
+    )
+    http_token_file: Path | None = _row(
+        "http.token_file",
+        kinds.path(),
+        None,
+        "file with the token that its clients have to show; without one it listens on loopback only",
+        flags=("--http-token-file",),
+        metavar="FILE",
     )
     session_expires: int = _row(
         "timers.session_expires",

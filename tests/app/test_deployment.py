@@ -70,7 +70,7 @@ def test_each_line_of_the_example_file_can_be_used(siprec: Program, tmp_path: Pa
     ):
         section, _, key = name.partition(".")
         assert content[section][key] == defaults[name]
-    for unwanted in ("tls", "digest"):
+    for unwanted in ("tls", "digest", "http"):
         del content[unwanted]
     del content["recordings"]["metadata_filter"]
     lines = [

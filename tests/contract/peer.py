@@ -4,12 +4,14 @@ import re
 import socket
 import ssl
 import struct
+from itertools import count
 from typing import Self
 
 from siprec_core.types import Address, Transport
 
 PATIENCE = 10.0
 """Seconds after which a test gives up; nothing is asserted about time."""
+_NUMBERS = count(1)
 
 
 class Answer:
@@ -65,7 +67,9 @@ class Peer:
         """Where Via and Contact say that we are."""
         self.media = socket.socket(self.socket.family, socket.SOCK_DGRAM)
         self.media.bind((self.local.host, 0))
-        self.call_id = f"call-{self.local.port}"
+        # A port comes again while a server still remembers what came from it.
+        self._number = next(_NUMBERS)
+        self.call_id = f"call-{self.local.port}-{self._number}"
         self.to_tag = ""
         self._buffer = b""
 

@@ -1,0 +1,1 @@
+"""The operations interface: a local HTTP endpoint for monitoring and for operators (extra `server`)."""
