@@ -45,6 +45,8 @@ COMPLETE = (
     "7616-*",
     "3711-*",
     "4568-*",
+    "3551-*",
+    "4733-*",
 )
 """Families of which every line that speaks to a recording server or client is proved or deviated from."""
 

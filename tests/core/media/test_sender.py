@@ -85,6 +85,7 @@ def test_early_and_repeated_wake_ups_do_nothing() -> None:
     assert sender.next_timeout() is None
 
 
+@pytest.mark.requirement("3551-4.1-a")
 def test_the_timestamp_runs_on_through_silence() -> None:
     sender = _sender()
     sender.add(FRAME * 2, now=0.0)
@@ -96,6 +97,7 @@ def test_the_timestamp_runs_on_through_silence() -> None:
     assert (packet.sequence_number, packet.timestamp, packet.marker) == (102, 5000 + 51 * 160, True)
 
 
+@pytest.mark.requirement("3551-4.1-a")
 def test_audio_that_is_a_little_late_continues_the_talk_spurt() -> None:
     sender = _sender()
     packets = []
@@ -177,6 +179,15 @@ def test_a_packet_time_that_cannot_be_kept_gives_way(payload_format: PayloadForm
     _sent(sender)
     _, packet = _play(sender)[0]
     assert packet.timestamp == 5000 + payload_format.clock_rate * ptime // 1000
+
+
+@pytest.mark.requirement("3551-4.2-a")
+def test_packets_have_20_ms_unless_something_else_is_wished() -> None:
+    for rate, samples in ((8_000, 160), (16_000, 320)):
+        wanted = PayloadFormat(96, "L16", rate)
+        sender = RtpSender(MediaId(3), wanted, to=ANNOUNCED, ssrc=77, sequence_number=100, timestamp=0)
+        sender.add(bytes(rate), now=0.0)
+        assert {len(packet.payload) for packet in _sent(sender) + [each for _, each in _play(sender)]} == {2 * samples}
 
 
 @pytest.mark.parametrize("payload_format", [PayloadFormat(18, "G729", 8000), PayloadFormat(96, "L16", 8001)])

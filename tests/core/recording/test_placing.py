@@ -50,7 +50,7 @@ def test_a_gap_ends_a_run() -> None:
     assert (first.end, second.start) == (4 * FRAME, 6 * FRAME)
 
 
-@pytest.mark.requirement("8866-6.4-a")
+@pytest.mark.requirement("8866-6.4-a", "3551-4.2-a")
 def test_packets_of_any_length_follow_one_another() -> None:
     made = placer()
     sizes, timestamp, sent = (80, 160, 480, 1_600, 8, 240), 1_000, []
