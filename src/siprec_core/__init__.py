@@ -121,6 +121,9 @@ __all__ = [
     "SessionStatus",
     "ParticipantInfo",
     "AdmissionPolicy",
+    # the facades
+    "LineRecorder",
+    "LineReport",
     "Advertised",
     "CallSpec",
     "ChangeConcluded",
@@ -144,6 +147,11 @@ __all__ = [
     "PortCounts",
     "StreamSpec",
     "WaitingClient",
+    # commands
+    "PauseLine",
+    "RecordLine",
+    "SecureLine",
+    "UpdateLine",
     "BindMedia",
     "CloseFlow",
     "CloseMedia",
@@ -160,6 +168,7 @@ __all__ = [
     "SendStream",
     "SinkKind",
     "WriteSink",
+    # events of the server
     "Diagnostic",
     "DigitReceived",
     "Event",
@@ -173,6 +182,7 @@ __all__ = [
     "SourceFound",
     "StreamStalled",
     "StreamsChanged",
+    # events of the client
     "AudioFinished",
     "CallEvent",
     "RecordingAnswered",
@@ -180,6 +190,7 @@ __all__ = [
     "RecordingEnded",
     "RecordingRefused",
     "ServerFailed",
+    # values and seams
     "Address",
     "AddressRecord",
     "AudioFrame",
@@ -204,6 +215,7 @@ __all__ = [
     "TapId",
     "TimeBase",
     "Transport",
+    # findings and errors
     "ConfigurationError",
     "Finding",
     "FindingCode",
@@ -213,6 +225,7 @@ __all__ = [
     "RemoteProtocolError",
     "Severity",
     "SiprecError",
+    # SIP
     "BodyPart",
     "BodyReader",
     "Headers",
@@ -225,6 +238,7 @@ __all__ = [
     "Request",
     "Response",
     "write_multipart",
+    # SDP, metadata, RTP
     "MediaDescription",
     "MetadataBuilder",
     "MetadataDocument",
@@ -237,10 +251,4 @@ __all__ = [
     "SessionDescription",
     "write_metadata",
     "write_request_snapshot",
-    "PauseLine",
-    "RecordLine",
-    "SecureLine",
-    "UpdateLine",
-    "LineRecorder",
-    "LineReport",
 ]
