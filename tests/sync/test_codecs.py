@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from siprec.tones import tone, tone_share
 from siprec_core.codecs.registry import BUILT_IN, Decoder, decode_run
+from siprec_core.containers.wav import read_wav
+from siprec_core.recording.render import render
+from siprec_core.rtp.packet import RtpPacket
 from siprec_sync import codecs
 from siprec_sync.codecs import installed_codecs
 from tests.core.codecs.amr_payloads import WIDEBAND, Frame, aligned, packed
+from tests.core.recording.calls import Line, Recorded, Sent, chunked, collect
 
 needs_g722 = pytest.mark.skipif(find_spec("G722") is None, reason="the extra audio is not installed")
 needs_av = pytest.mark.skipif(find_spec("av") is None, reason="the extra codecs is not installed")
@@ -143,6 +147,27 @@ def test_amr_in_each_layout(amr_frames: list[Frame], parameters: str, write: Cal
     assert len(decoded) == 320 * len(amr_frames)
     assert tone_share(decoded[3_200:], 440, 8_000) > 0.95
     assert found.deviation is None
+
+
+@needs_av
+def test_a_call_in_amr_is_rendered(amr_frames: list[Frame]) -> None:
+    """A second of a tone, then two pauses as the codec tells them, 160 ms between the packets; the tone again."""
+    noise = [Frame(8, "1" * 39)]
+    spoken = [(n, packed([each])) for n, each in enumerate(amr_frames)]
+    paused = [(50, packed(noise)), (58, packed(noise))]
+    again = [(66 + n, packed([each])) for n, each in enumerate(amr_frames)]
+    sent = [
+        Sent(RtpPacket(0, number, 160 * slot, 1, payload).to_bytes(), slot / 50)
+        for number, (slot, payload) in enumerate([*spoken, *paused, *again])
+    ]
+    call = Recorded().invite([Line("1", 40_000)]).media(0, sent).bye(3.0)
+    journal = call.journal.replace(b"a=rtpmap:0 PCMU/8000", b"a=rtpmap:0  AMR/8000")
+    files = collect(render(lambda: chunked(journal), codecs=installed_codecs()))
+    wav_format, pcm = read_wav(files["1.wav"])
+    assert (wav_format.sample_rate, len(pcm)) == (8_000, 320 * (66 + len(amr_frames)))
+    assert tone_share(pcm[3_200:16_000], 440, 8_000) > 0.95
+    assert not any(pcm[320 * 51 : 320 * 66])
+    assert tone_share(pcm[-12_800:], 440, 8_000) > 0.95
 
 
 @needs_av
