@@ -285,8 +285,15 @@ class RecordingServer(SessionRouter):
         recording = self._sessions.get(session)
         return None if recording is None else session_info(recording)
 
+    def unavailable(self, *, now: float) -> str | None:
+        """Tell in a word why a new call would be refused, whoever made it, None when it would be taken.
+
+        It agrees with what INVITE and OPTIONS are answered; the words are those of `ServerStatus.unavailable`.
+        """
+        return self._unavailable_by(now)
+
     def status(self, *, now: float) -> ServerStatus:
-        """Tell how the server is doing; `unavailable` agrees with what INVITE and OPTIONS are answered."""
+        """Tell how the server is doing."""
         sessions = self._sessions.values()
         return ServerStatus(
             unavailable=self._unavailable_by(now),

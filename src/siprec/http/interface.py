@@ -66,9 +66,8 @@ class Interface:
     async def readyz(self, request: Request) -> Response:
         """Tell whether a new call would be taken."""
         del request
-        status = await self._doors.ask(lambda core, now: core.status(now=now))
-        ready = status.unavailable is None
-        return JSONResponse({"ready": ready, "reason": status.unavailable}, 200 if ready else 503)
+        reason = await self._doors.ask(lambda core, now: core.unavailable(now=now))
+        return JSONResponse({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
 
     async def metrics(self, request: Request) -> Response:
         """Give the metrics."""

@@ -19,6 +19,7 @@ from tests.core.messages import invite, request, status
 def status_of(pair: Pair) -> ServerStatus:
     """Give the status, which has to agree with the answer to OPTIONS."""
     found = pair.recorder.status(now=pair.now)
+    assert found.unavailable == pair.recorder.unavailable(now=pair.now)
     before = len(pair.server.sent)
     pair.inject(request("OPTIONS", call_id=f"o-{before}", branch=f"z9hG4bK-o-{before}"))
     assert (status(pair.server.sent[-1]) == 200) is (found.unavailable is None)
