@@ -2,7 +2,8 @@
 
 Receiver and sender are processes of their own, pinned to a processor each where there are two. The sender and the
 yardstick, a loop of epoll and recv, are in C (`media_load.c`). CPU time is what the system counted for the receiver
-while packets came and 1.2 seconds longer, so that what waits is written; what the server lost is told by its journals.
+from the first packet until a little after the last, and until the server has written what waits; what it lost is told
+by its journals.
 On one machine the sender pays for what the kernel does with a packet up to the socket.
 
 `make bench` runs it as part of `tests.benchmarks.peers`.
@@ -42,6 +43,9 @@ ROUNDS = 3
 RATE = 50
 """Packets a second to each port."""
 SETTLED_SECONDS = 1.2
+"""Longer than what was received waits before it is written."""
+COMPARED = ("anyio", "aiortc", "aiortp", "pylibsrtp")
+"""Modules of others that are measured here, each of the package of that name."""
 PATIENCE = 30.0
 RTP_PORTS = (40_000, 49_999)
 CALLS_PER_SECOND = 150
@@ -87,11 +91,18 @@ class Bench:
         )
         return int(done.stdout)
 
-    def measure(self, pid: int, sock: socket.socket, ports: Sequence[int], received: Callable[[], int]) -> Measured:
-        """Send to a receiver, and give what became of it."""
+    def measure(
+        self,
+        pid: int,
+        sock: socket.socket,
+        ports: Sequence[int],
+        received: Callable[[], int],
+        settle: Callable[[], None] = lambda: time.sleep(SETTLED_SECONDS),
+    ) -> Measured:
+        """Send to a receiver, wait until it has settled, and give what became of it."""
         before = cpu_seconds(pid)
         sent = self.send(sock, ports)
-        time.sleep(SETTLED_SECONDS)
+        settle()
         spent = cpu_seconds(pid) - before
         return Measured(sent, received(), spent)
 
@@ -175,7 +186,7 @@ def server(worker: str) -> Run:
                 # No faster than the server takes calls of one address.
                 time.sleep(max(0.0, begin + (number + 1) / CALLS_PER_SECOND - time.monotonic()))
             time.sleep(SETTLED_SECONDS)
-            return bench.measure(program.pid, sock, ports, lambda: journalled(folder))
+            return bench.measure(program.pid, sock, ports, lambda: journalled(folder), settle=lambda: written(folder))
 
     return run
 
@@ -201,10 +212,21 @@ def serving(folder: Path, worker: str) -> Iterator[tuple["subprocess.Popen[bytes
             program.kill()
 
 
+def journals(folder: Path) -> list[Path]:
+    return list((folder / "recordings").rglob("journal.pcapng"))
+
+
+def written(folder: Path) -> None:
+    """Wait until nothing more is written into the journals."""
+    until, size = time.monotonic() + PATIENCE, -1
+    while size != (size := sum(path.stat().st_size for path in journals(folder))) and time.monotonic() < until:
+        time.sleep(SETTLED_SECONDS)
+
+
 def journalled(folder: Path) -> int:
     """Count the packets of lines in all journals."""
     count = 0
-    for path in (folder / "recordings").rglob("journal.pcapng"):
+    for path in journals(folder):
         reader, of_lines = CaptureReader(limits=Limits()), set()
         reader.receive(path.read_bytes())
         reader.end_of_file()

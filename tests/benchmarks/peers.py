@@ -456,6 +456,8 @@ def main(arguments: list[str] | None = None) -> None:
     gc.unfreeze()
     with TemporaryDirectory() as folder:
         received = media.section(Path(folder)) if chosen.media else []
+    for name in media.COMPARED if chosen.media else ():
+        peers.load(name, name)
     text = page(results, peers, made, chosen.rounds, received)
     sys.stdout.write(text)
     if chosen.write is not None:
