@@ -254,7 +254,9 @@ class LinePlacer:
             make = partial(self._known.decoder, agreed.encoding, agreed.clock_rate, agreed.channels, agreed.fmtp or "")
             decoder = make()
             if decoder is None:
-                self._undecodable[agreed.name] = extra_for(agreed.encoding)
+                # Who has the codec and not this form of it (interleaved AMR) is helped by no extra.
+                installed = any(name.partition("/")[0] == agreed.encoding.upper() for name in self._known.added)
+                self._undecodable[agreed.name] = None if installed else extra_for(agreed.encoding)
             else:
                 codec = _Codec(agreed.name, decoder, agreed.clock_rate, make)
         self._codecs[payload_type] = codec

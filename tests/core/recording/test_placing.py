@@ -134,6 +134,17 @@ def test_each_source_has_a_decoder_of_its_own_where_that_matters() -> None:
     assert pcm == {1: b"\1\0\1\0\2\0\2\0\3\0\3\0", 2: b"\1\0\1\0\2\0\2\0\3\0\3\0"}
 
 
+def test_no_extra_is_named_for_a_form_that_an_installed_codec_has_not() -> None:
+    class Plain(_Counting):
+        names = ("AMR/8000",)
+
+    made = LinePlacer(SessionClock(limits=Limits()), limits=Limits(), known=Codecs(Plain()))
+    made.agree({0: MediaFormat(0, "AMR", 8_000, 1, "interleaving=4"), 5: MediaFormat(5, "G729", 8_000)}, 0)
+    for payload_type in (0, 5):
+        made.place(LineMedia(0, [(RtpPacket(payload_type, 9, 0, 1, bytes(10)).to_bytes(), 0)]))
+    assert made.undecodable == {"AMR/8000": None, "G729/8000": "codecs"}
+
+
 def test_payloads_that_are_none_and_that_differ_are_told() -> None:
     made = LinePlacer(SessionClock(limits=Limits()), limits=Limits(), known=Codecs(_Counting()))
     made.agree({96: MediaFormat(96, "count", 8_000)}, None)
