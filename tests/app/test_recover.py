@@ -176,7 +176,14 @@ def test_below_the_reserve_new_calls_are_refused(tmp_path: Path) -> None:
     assert "storage-full" in server.errors
 
 
-WORKERS = ("asyncio", "uvloop", "trio", "sync")
+SERVERS = {
+    "asyncio": ("--worker", "asyncio"),
+    "uvloop": ("--worker", "uvloop"),
+    "trio": ("--worker", "trio"),
+    "sync": ("--worker", "sync"),
+    "media": ("--media-workers", "2"),
+}
+"""Options of the servers that are killed; the last one has its audio received by other processes."""
 CALLS = 6
 """Calls of two lines that each server is killed in."""
 LINE_TONES = tuple(
@@ -200,10 +207,10 @@ def talk_until(dead: threading.Event, calls: list[tuple[Peer, list[int]]]) -> No
                 peer.media.sendto(head + struct.pack("!I", index + 1) + payload, (peer.target.host, port))
 
 
-def killed_in_calls(folder: Path, worker: str, chance: random.Random) -> float:
+def killed_in_calls(folder: Path, name: str, chance: random.Random) -> float:
     """Kill a server at some moment of its calls; give the moment, seconds since 1970."""
     (folder / "ready.json").unlink(missing_ok=True)
-    binds = ("-b", "udp://127.0.0.1:0", "-b", "tcp://127.0.0.1:0", "--worker", worker)
+    binds = ("-b", "udp://127.0.0.1:0", "-b", "tcp://127.0.0.1:0", *SERVERS[name])
     with ExitStack() as stack:
         server = stack.enter_context(serving(folder, *binds))
         calls = []
@@ -211,7 +218,7 @@ def killed_in_calls(folder: Path, worker: str, chance: random.Random) -> float:
             transport = (Transport.UDP, Transport.TCP)[number % 2]
             (port,) = [each["port"] for each in server.ready["listeners"] if each["transport"] == transport.value]
             peer = stack.enter_context(Peer(transport, Address("127.0.0.1", port)))
-            peer.call_id = f"{worker}-{number}"
+            peer.call_id = f"{name}-{number}"
             calls.append((peer, peer.establish(streams=2)))
         dead = threading.Event()
         talking = threading.Thread(target=talk_until, args=(dead, calls))
@@ -239,24 +246,24 @@ def assert_kept(folder: Path, moment: float) -> None:
         assert moment - last <= LOST_SECONDS
 
 
-@pytest.mark.timeout(180)  # five servers, one after the other
+@pytest.mark.timeout(180)  # six servers, one after the other
 def test_a_kill_costs_the_last_second_at_most(siprec: Program, tmp_path: Path) -> None:
     """Servers on every worker are killed in their calls, one after the other; the last one recovers all calls."""
     chance = random.Random(7)
-    workers = [each for each in WORKERS if each in ("asyncio", "sync") or find_spec(each) is not None]
-    moments = {worker: killed_in_calls(tmp_path, worker, chance) for worker in workers}
+    names = [each for each in SERVERS if each not in ("uvloop", "trio") or find_spec(each) is not None]
+    moments = {name: killed_in_calls(tmp_path, name, chance) for name in names}
     root = tmp_path / "recordings"
     (tmp_path / "ready.json").unlink(missing_ok=True)
     with serving(tmp_path, "-b", "udp://127.0.0.1:0") as server:
         wait_for(lambda: all(report["status"] == "recovered" for report in server.reports()))
         assert server.end() == 0
     folders = {report_of(path.parent)["call_id"]: path.parent for path in root.rglob("recording.json")}
-    assert sorted(folders) == sorted(f"{worker}-{number}" for worker in workers for number in range(CALLS))
+    assert sorted(folders) == sorted(f"{name}-{number}" for name in names for number in range(CALLS))
     for call_id, folder in folders.items():
         assert_kept(folder, moments[call_id.partition("-")[0]])
     assert siprec("verify", root).code == 0
-    for worker in workers:
-        folder, again = folders[f"{worker}-0"], tmp_path / f"again-{worker}"
+    for name in names:
+        folder, again = folders[f"{name}-0"], tmp_path / f"again-{name}"
         assert siprec("render", folder / "journal.pcapng", "-o", again).code == 0
         assert files_below(again) == files_below(folder)
     for folder in folders.values():

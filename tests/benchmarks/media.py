@@ -116,9 +116,11 @@ def pinned(place: int, words: Sequence[str]) -> list[str]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the CPU time of a process so far, the system's included."""
+    """Give the CPU time of a process and of those that it has started so far, the system's included."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    started = [task.read_text(encoding="ascii").split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
+    return own + sum(cpu_seconds(int(child)) for children in started for child in children)
 
 
 # receivers that only receive
@@ -169,13 +171,13 @@ class Caller(Peer):
         self.socket.close()
 
 
-def server(worker: str) -> Run:
+def server(worker: str, *options: str) -> Run:
     """Give the measurement of `siprec serve` on a worker: sockets, sources, statistics, journals on disk."""
 
     def run(bench: Bench, lines: int) -> Measured:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(TemporaryDirectory(dir=bench.folder)))
-            program, target = stack.enter_context(serving(folder, worker))
+            folder = Path(stack.enter_context(TemporaryDirectory(dir=bench.folder, ignore_cleanup_errors=True)))
+            program, target = stack.enter_context(serving(folder, "--worker", worker, *options))
             sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sock.bind(("127.0.0.1", 0))
             ports: list[int] = []
@@ -192,10 +194,10 @@ def server(worker: str) -> Run:
 
 
 @contextmanager
-def serving(folder: Path, worker: str) -> Iterator[tuple["subprocess.Popen[bytes]", Address]]:
+def serving(folder: Path, *options: str) -> Iterator[tuple["subprocess.Popen[bytes]", Address]]:
     """Run a server; it is killed at the end, for nothing is to be rendered."""
     ready = folder / "ready.json"
-    words = [sys.executable, "-m", "siprec", "serve", "--bind", "udp://127.0.0.1:0", "--worker", worker]
+    words = [sys.executable, "-m", "siprec", "serve", "--bind", "udp://127.0.0.1:0", *options]
     words += ["--recordings", str(folder / "recordings"), "--ready-file", str(ready)]
     words += ["--rtp-ports", "-".join(map(str, RTP_PORTS)), "--log-level", "error"]
     with subprocess.Popen(pinned(0, words), stderr=subprocess.DEVNULL) as program:
@@ -245,6 +247,7 @@ def contestants() -> dict[str, Run]:
     """Give everything that receives, by name; what is not installed is left out."""
     found = {YARDSTICK: receiver(["LOAD", "receive"])}
     found |= {f"siprec serve, {worker}": server(worker) for worker in ("sync", "asyncio")}
+    found["siprec serve, sync, one media worker"] = server("sync", "--media-workers", "1")
     ways = {
         "asyncio": "asyncio, `DatagramProtocol`",
         "anyio": "anyio, `UDPSocket`",
@@ -279,7 +282,7 @@ def introduction() -> list[str]:
     where = "on a processor of their own each" if pinned(0, ()) else "on any processor"
     return f"""\
 {LINES} ports on loopback, each of which gets {RATE} packets of PCMU a second for {SECONDS:g} seconds, {ROUNDS} times.
-Sender and receiver are processes {where}. CPU time is the receiver's, user and system, the median of the
+Sender and receiver are processes {where}. CPU time is the receiver's and its processes', the median of the
 rounds; a ratio is the time of a packet divided by that of a loop of epoll and recv in C, the median over the rounds.
 `siprec serve` does all that it does for {LINES // 2} recorded calls: it knows sources, counts loss and jitter, sends
 reports, and has journals on the disk, from which its losses are told. The others read the header and keep nothing
