@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
 from tests.app.programs import RunningServer
@@ -93,6 +93,18 @@ class Http:
             assert time.monotonic() < deadline, answer
             time.sleep(0.05)
         return answer
+
+    def until_reachable(self) -> None:
+        """Ask again and again until there is an answer at all."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                self.get("/livez")
+            except (OSError, HTTPException):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            else:
+                return
 
 
 def _events(response: HTTPResponse) -> Iterator[Told]:

@@ -2,16 +2,20 @@
 
 import json
 import re
+import select
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import siprec_sync
+from siprec.http.connections import MOST_CONNECTIONS
+from siprec.http.interface import MOST_READERS
 from siprec.http.openapi import DETAILS, SCHEMAS
 from siprec_core.recording.call import ClientConfig
 from siprec_core.types import Address, Transport
@@ -315,6 +319,38 @@ def test_what_is_no_http_hurts_nobody(http: Http) -> None:
     assert http.get("/livez").status == 200
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x"}
     assert http.get("/v1/events", headers=upgrade).status in (400, 403)
+
+
+@pytest.mark.parametrize("worker", ["asyncio", "trio"])
+def test_readers_and_connections_are_bounded(tmp_path: Path, worker: str) -> None:
+    with serving(tmp_path, "-k", worker, "-b", "udp://127.0.0.1:0", "--http", "127.0.0.1:0", *QUIET) as server:
+        http = Http(server)
+        with ExitStack() as readers:
+            for _ in range(MOST_READERS):
+                next(readers.enter_context(http.events()))
+            refused = http.get("/v1/events")
+            assert_problem(refused, 503, "read the events already")
+            assert "retry-after" in refused.headers
+            assert http.get("/livez").status == 200
+        with ExitStack() as connections:
+            opened = [
+                connections.enter_context(socket.create_connection((http.host, http.port), timeout=10))
+                for _ in range(MOST_CONNECTIONS + 1)
+            ]
+            # One is closed without a word: the last, or one before it while the readers were not forgotten yet.
+            (closed, *_), _, _ = select.select(opened, (), (), 10)
+            assert is_closed(closed)
+        http.until_reachable()
+        assert server.end() == 0
+    assert "Traceback" not in server.errors
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Tell whether the other side closes a connection without a word."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 EVENTS = 500

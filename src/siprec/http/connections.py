@@ -20,8 +20,8 @@ import anyio
 _LOGGER = logging.getLogger("siprec.http")
 MOST_CONNECTIONS: Final = 256
 """Connections at a time; more are closed at once, so that they never take the descriptors of calls."""
-_IDLE_SECONDS: Final = 30.0
-"""How long a connection may be without a request."""
+_IDLE_SECONDS: Final = 5.0
+"""How long a connection may be without a request. Hypercorn takes as long to forget one that was closed without any."""
 _SEND_BUFFER_SIZE: Final = 64 * 1024
 """What the system may keep of an answer that is not read, octets."""
 _STUCK_MILLISECONDS: Final = 30_000
