@@ -104,4 +104,6 @@ def test_calls_in_each_codec(siprec: Program, tmp_path: Path, codec: str, rate: 
     assert [key["digit"] for key in report["streams"][0]["dtmf"]] == ["5"]
     wav_format, pcm = read_wav((folder / "1.wav").read_bytes())
     assert wav_format.sample_rate == rate
-    assert tone_share(pcm, 700, rate) > 0.55, "seven packets of 25 tell of the key"
+    assert tone_share(pcm, 700, rate) > 0.3, (
+        "the key takes the place of audio; at a wrong rate the tone would be another"
+    )
