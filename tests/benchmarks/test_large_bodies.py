@@ -110,7 +110,7 @@ def test_time_is_linear_in_the_size() -> None:
     assert cpu_seconds(SIZE) / cpu_seconds(SIZE // 10) < 20
 
 
-def test_memory_stays_below_six_times_the_document() -> None:
+def test_memory_stays_below_four_times_the_document() -> None:
     octets = large_invite(SIZE)
     receiver = Receiver(RAISED)
     tracemalloc.start()
@@ -120,7 +120,7 @@ def test_memory_stays_below_six_times_the_document() -> None:
     finally:
         tracemalloc.stop()
     assert status(receiver.answers[-1]) == 200
-    assert peak < 6 * SIZE
+    assert peak < 4 * SIZE
 
 
 def test_a_body_over_the_limit_is_read_past_and_costs_no_memory() -> None:

@@ -9,7 +9,7 @@ messages together again.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
@@ -190,15 +190,15 @@ class TcpFlowWriter:
 
     def encode(self, data: bytes | memoryview, *, at_ns: int, direction: Direction) -> bytes:
         """Encode one message as one or more segments; nothing for no octets."""
+        return b"".join(self.blocks(data, at_ns=at_ns, direction=direction))
+
+    def blocks(self, data: bytes | memoryview, *, at_ns: int, direction: Direction) -> Iterator[bytes]:
+        """Encode one message segment by segment."""
         options = packet_options(direction)
-        blocks = []
         for start in range(0, len(data), TCP_SEGMENT_SIZE):
             end = min(start + TCP_SEGMENT_SIZE, len(data))
             segment = self._segment(data[start:end], direction, last=end == len(data))
-            blocks.append(
-                packet_block(self._interface, segment, at_ns=at_ns, original_size=len(segment), options=options)
-            )
-        return b"".join(blocks)
+            yield packet_block(self._interface, segment, at_ns=at_ns, original_size=len(segment), options=options)
 
     def _segment(self, data: bytes | memoryview, direction: Direction, *, last: bool) -> bytes:
         if direction is Direction.INBOUND:

@@ -12,7 +12,7 @@ never written.
 import json
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from siprec_core.clock import TimeBase
@@ -155,22 +155,31 @@ class JournalWriter:
         }
         return head + self.note("line", fields, now=now, line=line)
 
-    def sip(self, data: bytes | memoryview, *, flow: Flow, sent: bool, now: float) -> bytes:
+    def sip(self, data: bytes, *, flow: Flow, sent: bool, now: float) -> bytes:
         """Write one whole SIP message as on the wire (over TLS: deciphered), keys and credentials blotted out."""
+        return b"".join(self.sip_blocks(data, flow=flow, sent=sent, now=now))
+
+    def sip_blocks(self, data: bytes, *, flow: Flow, sent: bool, now: float) -> Iterator[bytes]:
+        """Write a SIP message block by block, so that a large one stands in memory once.
+
+        One that came along a connection may be given in two pieces, header and body.
+        """
         data = blot_secrets(data)
         direction = Direction.OUTBOUND if sent else Direction.INBOUND
         at_ns = self._time_base.unix_ns_at(now)
         if flow.transport.reliable:
-            block = self._flow(flow).encode(data, at_ns=at_ns, direction=direction)
-        else:
-            encoder = self._datagrams.get((flow.local, direction))
-            if encoder is None:
-                if len(self._datagrams) >= _FLOWS:
-                    self._datagrams.clear()
-                encoder = self._datagrams[flow.local, direction] = DatagramEncoder(0, flow.local, direction)
-            block = encoder.encode([(data, flow.remote, at_ns)])
+            for block in self._flow(flow).blocks(data, at_ns=at_ns, direction=direction):
+                self.size += len(block)
+                yield block
+            return
+        encoder = self._datagrams.get((flow.local, direction))
+        if encoder is None:
+            if len(self._datagrams) >= _FLOWS:
+                self._datagrams.clear()
+            encoder = self._datagrams[flow.local, direction] = DatagramEncoder(0, flow.local, direction)
+        block = encoder.encode([(data, flow.remote, at_ns)])
         self.size += len(block)
-        return block
+        yield block
 
     def media(
         self, line: int, component: Component, datagrams: Iterable[tuple[memoryview | bytes, Address, float]]

@@ -72,7 +72,7 @@ class JournalKeeper:
         )
         self._gather(start, now)
         for data, path, sent, at in self._early:
-            self._gather(self._writer.sip(data, flow=path, sent=sent, now=at), now)
+            self._write(data, path, sent, at, now)
         self._early.clear()
         for found, at in self._early_findings:
             self._gather(self._writer.finding(found, now=at), now)
@@ -87,9 +87,9 @@ class JournalKeeper:
         return self._writer.interface_of(line)
 
     def sip(self, data: bytes, *, flow: Flow, sent: bool, now: float) -> None:
-        """Keep a SIP message; before `open` it waits for that."""
+        """Keep a SIP message, or a piece of one along a connection; before `open` it waits for that."""
         if self.sink is not None:
-            self._gather(self._writer.sip(data, flow=flow, sent=sent, now=now), now)
+            self._write(data, flow, sent, now, now)
         elif len(self._early) < _EARLY_MESSAGES:
             self._early.append((data, flow, sent, now))
 
@@ -141,6 +141,10 @@ class JournalKeeper:
             self._outbox.put(WriteSink(sink=self.sink, data=b"".join(self._gathered)))
         self._gathered.clear()
         self._gathered_size = 0
+
+    def _write(self, data: bytes, flow: Flow, sent: bool, at: float, now: float) -> None:
+        for block in self._writer.sip_blocks(data, flow=flow, sent=sent, now=at):
+            self._gather(block, now)
 
     def _gather(self, block: bytes, now: float) -> None:
         self._gathered.append(block)

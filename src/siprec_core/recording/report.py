@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from siprec_core.clock import format_instant
@@ -11,6 +12,8 @@ from siprec_core.types import Address, SessionId, Transport
 
 REPORT_VERSION = 1
 """Version of the fields of `recording.json`."""
+_CHUNKS = 4_096
+"""Chunks of JSON that are put together at a time."""
 Initiator: TypeAlias = Literal["client", "server"]
 """Who sent the INVITE that began a recording session (RFC 7866 section 6)."""
 
@@ -181,9 +184,14 @@ class RecordingReport:
 
     def to_bytes(self) -> bytes:
         """Write `recording.json`: the same report gives the same bytes."""
-        text = json.dumps(self.as_json(), ensure_ascii=False, indent=1)
-        # A peer's octets that are no UTF-8 are lone surrogates here; backslashes make them JSON escapes.
-        return text.encode("utf-8", "backslashreplace") + b"\n"
+        chunks = json.JSONEncoder(ensure_ascii=False, indent=1).iterencode(self.as_json())
+        octets = bytearray()
+        # The report of a large conference has millions of chunks, which take far more memory than what they say.
+        while text := "".join(islice(chunks, _CHUNKS)):
+            # A peer's octets that are no UTF-8 are lone surrogates here; backslashes make them JSON escapes.
+            octets += text.encode("utf-8", "backslashreplace")
+        octets += b"\n"
+        return bytes(octets)
 
 
 def _instant(unix_ns: int | None) -> str | None:

@@ -245,7 +245,7 @@ class SessionRouter(WireDoors, Entrance):
                 request=invite,
                 read=None,
                 flow=Flow(spec.hop.transport, spec.local, spec.hop.remote),
-                raw=b"",
+                raw=(),
                 local_tag=invite.from_.tag or "",
             ),
             answer_seconds=spec.answer_seconds,

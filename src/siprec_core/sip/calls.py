@@ -211,7 +211,7 @@ class CallTable:
 
     def trace(self, call: Call, incoming: IncomingRequest) -> None:
         """Put out a trace of a request that came for a call, whose transaction did not know it yet."""
-        raw = incoming.take_raw()
+        raw = b"".join(incoming.take_raw())
         self._stack.outbox.put(MessageTraced(usage=call.usage.id, data=raw, flow=incoming.flow, sent=False))
 
     def hang_up(self, call: Call, *, now: float, refusal: Refusal, reason: str = "") -> None:

@@ -52,7 +52,8 @@ class InviteReceived:
     request: Request
     flow: Flow
     local_tag: str
-    raw: bytes
+    raw: tuple[bytes, ...]
+    """The octets as they came, in pieces."""
     authenticated_user: str | None = None
     """Who called, where the listener asks for that."""
 

@@ -56,9 +56,9 @@ class IncomingRequest:
         self.authenticated_user: str | None = None
         """Who sent it, where its listener asks for that."""
 
-    def take_raw(self) -> bytes:
+    def take_raw(self) -> tuple[bytes, ...]:
         """Give the octets as they came, once: a large message is not held as long as its transaction lives."""
-        raw, self._raw = self._raw, b""
+        raw, self._raw = self._raw, ()
         return raw
 
 
@@ -297,7 +297,7 @@ class TransactionLayer:
     def trace(self, owner: int | None, received: Received) -> None:
         """Put out a trace of a message that came for `owner`."""
         if owner is not None:
-            self._outbox.put(Traced(owner=owner, data=received.raw, flow=received.flow, sent=False))
+            self._outbox.put(Traced(owner=owner, data=b"".join(received.raw), flow=received.flow, sent=False))
 
     def _receive(self, received: Received, now: float) -> None:
         message = received.message

@@ -47,8 +47,8 @@ class Received:
 
     message: Request | Response
     flow: Flow
-    raw: bytes
-    """The octets as they came."""
+    raw: tuple[bytes, ...]
+    """The octets as they came, in pieces: joining them would copy a large body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ class TransportLayer:
         if isinstance(parsed, Malformed):
             self._refuse(parsed, flow)
         elif parsed is not None:
-            self._deliver(parsed, flow, data)
+            self._deliver(parsed, flow, (data,))
 
     def flow_opened(self, flow: Flow, *, now: float) -> None:
         """Take a connection: accepted by the driver, or opened for an `OpenFlow` of ours."""
@@ -310,7 +310,7 @@ class TransportLayer:
                     break
             elif isinstance(event, (Request, Response)):
                 connection.asked = connection.asked or isinstance(event, Request)
-                self._deliver(event, connection.flow, connection.framer.raw_head + event.body)
+                self._deliver(event, connection.flow, (connection.framer.raw_head, event.body))
         return progress
 
     def _lose(self, connection: _Connection) -> None:
@@ -352,7 +352,7 @@ class TransportLayer:
         self._accepted[host] += 1
         return True
 
-    def _deliver(self, message: Request | Response, flow: Flow, raw: bytes) -> None:
+    def _deliver(self, message: Request | Response, flow: Flow, raw: tuple[bytes, ...]) -> None:
         if isinstance(message, Request):
             try:
                 mark_top_via(message, flow)

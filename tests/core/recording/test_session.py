@@ -75,7 +75,7 @@ class Bench:
                 request=read(self.raw),
                 read=understood(self.raw),
                 flow=FLOW,
-                raw=self.raw,
+                raw=(self.raw,),
                 local_tag="mine",
             ),
             config=ServerConfig(limits=limits or Limits(), advertise=advertise),

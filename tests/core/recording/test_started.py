@@ -29,7 +29,7 @@ class Bench:
         self.resources = Resources(PortPool(30_000, 30_019), Ids(entropy(5)))
         tag = self.invite.from_.tag or ""
         self.session = StartedSession(
-            Invitation(session=SessionId("s1"), request=self.invite, read=None, flow=FLOW, raw=b"", local_tag=tag),
+            Invitation(session=SessionId("s1"), request=self.invite, read=None, flow=FLOW, raw=(), local_tag=tag),
             answer_seconds=20.0,
             config=ServerConfig(),
             resources=self.resources,

@@ -20,7 +20,7 @@ def waiting_call(number: int, until: float, host: str = HOST) -> WaitingCall:
     message = parse_datagram(raw, limits=Limits())
     assert isinstance(message, Request)
     flow = Flow(Transport.UDP, SERVER, Address(host, 5070))
-    invited = InviteReceived(usage=UsageId(number), request=message, flow=flow, local_tag="t", raw=raw)
+    invited = InviteReceived(usage=UsageId(number), request=message, flow=flow, local_tag="t", raw=(raw,))
     return WaitingCall(invited, read_request(message, limits=Limits(), strict=False), until)
 
 

@@ -37,7 +37,7 @@ def test_a_call_is_told_once_and_answered_when_the_owner_says_so(agent: Agent) -
     usage = agent.invited()
     assert agent.receive(invite()) == []
     (told,) = agent.of(InviteReceived)
-    assert (told.raw, told.flow) == (invite(), UDP)
+    assert (told.raw, told.flow) == ((invite(),), UDP)
     answer = agent.accept(usage)
     assert (status(answer), tag(answer)) == (200, told.local_tag)
     with pytest.raises(LocalProtocolError):

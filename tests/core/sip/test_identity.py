@@ -36,7 +36,7 @@ TLS = Flow(Transport.TLS, Address("2001:db8::1", 5061), Address("2001:db8::2", 4
 def incoming(data: bytes, flow: Flow = UDP) -> IncomingRequest:
     message = read(data)
     machine = InviteServerTransaction(message, respond(message, 100), reliable=False, now=0.0)
-    return IncomingRequest(("key",), machine, Received(message=message, flow=flow, raw=data), "mine")
+    return IncomingRequest(("key",), machine, Received(message=message, flow=flow, raw=(data,)), "mine")
 
 
 @pytest.mark.parametrize(

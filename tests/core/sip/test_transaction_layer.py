@@ -173,7 +173,7 @@ def test_beyond_the_limit_a_request_has_no_transaction() -> None:
 def test_a_request_without_a_key_is_unreadable(stack: Stack) -> None:
     message = read(request("OPTIONS", branch="of-rfc-2543"))
     message.headers.remove("Call-ID")
-    stack.layer._receive(Received(message=message, flow=UDP, raw=b""), 0.0)
+    stack.layer._receive(Received(message=message, flow=UDP, raw=()), 0.0)
     (unreadable,) = stack.drain()
     assert isinstance(unreadable, Unreadable)
     assert unreadable.error.field == "Call-ID"
