@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 _PACKAGES = {
+    "kamailio": "kamailio",
     "sipp": "sip-tester",
     "sox": "sox",
     "tshark": "tshark",
