@@ -1,5 +1,7 @@
 """The journal of a session: what is kept before it opens, how it is gathered, how it ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from siprec_core.findings import finding
@@ -112,3 +114,20 @@ def test_the_end_is_written_before_the_sink_is_closed(bench: Bench) -> None:
     assert b"bye" in data
     assert len(data) == bench.keeper.size
     assert bench.flush_at() is None
+
+
+def test_a_large_message_leaves_block_by_block_with_its_secrets_blotted(bench: Bench) -> None:
+    bench.open()
+    line = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + b"k" * 40 + b"\r\n"
+    body = line * 20_000
+    stream = replace(FLOW, transport=Transport.TCP)
+    for piece in (b"INVITE sip:a SIP/2.0\r\n\r\n", body):
+        bench.keeper.sip(piece, flow=stream, sent=False, now=1.0)
+    bench.keeper.flush()
+    commands = [command for command in bench.drain() if isinstance(command, WriteSink)]
+    assert len(commands) > 4
+    assert max(len(command.data) for command in commands) < len(body) / 4
+    written = b"".join(command.data for command in commands)
+    assert b"INVITE sip:a" in written
+    assert b"kk" not in written
+    assert bench.keeper.size == len(written)
