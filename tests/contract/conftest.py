@@ -146,7 +146,9 @@ def start_server(worker: str, tmp_path: Path) -> Iterator[StartServer]:
             media_workers: int = 0,
         ) -> Running:
             chosen = binds or ("udp://127.0.0.1:0", "tcp://127.0.0.1:0")
-            config = replace(config or ServerConfig(), rtp_ports=rtp_ports())
+            config = config or ServerConfig()
+            if config.rtp_ports == ServerConfig().rtp_ports:
+                config = replace(config, rtp_ports=rtp_ports())
             # One server has a root at a time.
             sinks = DirectorySinks(tmp_path / f"recordings-{next(numbers)}")
             settings = DriverSettings(media_workers=media_workers)
