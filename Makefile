@@ -33,7 +33,7 @@ PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help python renew demo install dev test lint format types pytest interop bench fuzz docs clean
+.PHONY: help python renew demo install dev test lint format types pytest interop bench capacity fuzz docs clean
 
 help:
 	@echo 'make demo    install into $(VENV) and record a call on this machine'
@@ -43,6 +43,7 @@ help:
 	@echo 'make types   mypy --strict on src, tests and fuzz'
 	@echo 'make pytest  the tests alone (PYTEST_ARGS="-k name" selects)'
 	@echo 'make bench   benchmarks, and the comparison with other libraries into docs/reference/benchmarks.md'
+	@echo 'make capacity  calls at a time and memory of sessions, into docs/reference/capacity.md'
 	@echo 'make fuzz    every fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)) seconds'
 	@echo 'make docs    the manual into docs/_build/html'
 	@echo 'make clean   remove environments, caches and what was built'
@@ -120,6 +121,10 @@ $(PEERS)/.ready: tests/benchmarks/peers.txt | python
 	  $(PEERS)/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-deps "$$peer" </dev/null \
 	  || echo "$$peer is not to be had here"; done
 	@touch $@
+
+# Needs a machine that does nothing else, for about five minutes.
+capacity: $(DEV)
+	PYTHONPATH=src:. $(BIN)/python -m tests.benchmarks.capacity --write docs/reference/capacity.md
 
 fuzz: $(FUZZ)
 	$(BIN)/python -m fuzz.run --all --seconds $(FUZZ_SECONDS)
