@@ -133,5 +133,21 @@ def test_the_container_has_what_it_copies() -> None:
                 assert (ROOT / source).exists(), source
     assert dict(steps)["STOPSIGNAL"] == "SIGTERM"
     assert dict(steps)["CMD"] == '["serve", "-c", "/etc/siprec/siprec.toml"]'
+    # The image has the program that the project installs, an extra that there is, a user and a folder that are made.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runs = " ".join(rest for name, rest in steps if name == "RUN")
+    (extras,) = re.findall(r"/source\[([\w,]+)\]", runs)
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    (program,) = re.findall(r'"/opt/siprec/bin/(\w+)"', dict(steps)["ENTRYPOINT"])
+    assert program in project["scripts"]
+    assert re.search(rf"useradd .*\b{dict(steps)['USER']}\b", runs)
+    assert re.search(rf"install -d .*{dict(steps)['VOLUME']}\b", runs)
+    copied = {rest.split()[-1] for name, rest in steps if name == "COPY"}
+    assert {"/opt/siprec", "/etc/siprec/siprec.toml"} <= copied
+    example = tomllib.loads((DEPLOY / "siprec.toml").read_text(encoding="utf-8"))
+    assert example["recordings"]["directory"] == dict(steps)["VOLUME"]
+    # The base image has an interpreter that the project takes.
+    bases = [re.fullmatch(r"python:3\.(\d+)-slim(?: AS build)?", rest) for name, rest in steps if name == "FROM"]
+    assert all(base is not None and int(base[1]) >= 11 for base in bases)
     # The build needs what pyproject.toml names.
     assert "README.md LICENSE" in dict(step for step in steps if step[0] == "COPY" and "pyproject" in step[1])["COPY"]
