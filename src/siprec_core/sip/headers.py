@@ -67,7 +67,11 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Give the value of the first field of that name, None when there is none."""
-        values = self._indexed().get(key_of(name))
+        index = self._index
+        if index is None:
+            index = self._indexed()
+        # Keys of the index that are known names are canonical, as most callers write them.
+        values = index.get(name) or index.get(key_of(name))
         return values[0] if values else None
 
     def get_all(self, name: str) -> list[str]:

@@ -68,10 +68,14 @@ class Parameters:
     @classmethod
     def split_plain(cls, text: str, *, field: str = "parameters", findings: list[Finding] | None = None) -> Self:
         """Read a text that the pattern `PLAIN_PARAMETERS` is known to match."""
-        parted = [item.partition("=") for item in text.split(";")]
-        del parted[0]
-        made = cls.from_raw([(name, value if assigned else None) for name, assigned, value in parted])
-        return made if findings is None or len(parted) < 2 else cls._warned(made, field, findings)
+        if not text:
+            return cls.from_raw(())
+        raw = []
+        for item in text[1:].split(";"):
+            name, assigned, value = item.partition("=")
+            raw.append((name, value if assigned else None))
+        made = cls.from_raw(raw)
+        return made if findings is None or len(raw) < 2 else cls._warned(made, field, findings)
 
     @classmethod
     def from_raw(cls, raw: Iterable[RawParameter]) -> Self:
