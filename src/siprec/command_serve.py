@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     configuration = read()
     settings = configuration.settings
-    set_up_logs(settings.log_level, settings.log_format, debug=arguments.debug)
+    set_up_logs(settings.log_level, settings.log_format, debug=arguments.debug, beside=True)
     _raise_file_limit()
     reloader = Reloader(configuration, make_plan(configuration), read=read, debug=arguments.debug)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from siprec.log_writer import LogWriter
 from siprec_core.findings import Severity
 from siprec_core.recording.events import (
     Diagnostic,
@@ -43,16 +44,20 @@ _SECRET: Final = re.compile(
 """SRTP keys, credentials, passwords in URIs; what stands before each is a group."""
 
 
-def set_up_logs(level: str, form: str = "text", *, debug: bool = False) -> None:
+def set_up_logs(level: str, form: str = "text", *, debug: bool = False, beside: bool = False) -> None:
     """Write logs from a level (`debug`, `info`, `warning`, `error`) on to standard error; again changes both.
 
-    `form` is `text` or `json`. With `debug` a fault has its traceback.
+    `form` is `text` or `json`. With `debug` a fault has its traceback. With `beside` a thread writes, so that a
+    log that nobody reads holds up nothing.
     """
     output = logging.StreamHandler(sys.stderr)
     output.setFormatter(_JsonFormatter(debug=debug) if form == "json" else _TextFormatter(debug=debug))
     output.addFilter(lambda record: record.name != _FRONTEND_LOGGER)
     root = logging.getLogger()
-    root.handlers = [output]
+    before, root.handlers = root.handlers, [LogWriter(output) if beside else output]
+    for handler in before:
+        if isinstance(handler, LogWriter):
+            handler.close()
     root.setLevel(level.upper())
 
 

@@ -45,7 +45,7 @@ class Reloader:
             _LOGGER.error("reload failed, everything stays as it was: %s", error)
             return False
         settings = plan.settings
-        set_up_logs(settings.log_level, settings.log_format, debug=self._debug)
+        set_up_logs(settings.log_level, settings.log_format, debug=self._debug, beside=True)
         self._tell(fresh, same_rules=same_rules)
         self._configuration, self.plan = self._merged(fresh), plan
         return True
