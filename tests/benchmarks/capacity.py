@@ -127,6 +127,7 @@ def page(outcomes: Sequence[Outcome], idle_size: float) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         *map(_row, outcomes),
         "",
+        *_failures(outcomes),
         "The p columns are the time from the INVITE to the 200 in milliseconds: median, 95 and 99 of 100. Processor",
         "time is the server's with the making of the files.",
         "",
@@ -164,6 +165,16 @@ def _row(outcome: Outcome) -> str:
         f"| {run.worker} | {run.sessions:,} | {complete:,} | {packets['sent']:,} | {lost} | {told} | "
         f"{outcome.processor_seconds:.0f} s of {report['elapsed_seconds']:.0f} s | {outcome.memory_size / 1e6:.0f} MB |"
     )
+
+
+def _failures(outcomes: Sequence[Outcome]) -> list[str]:
+    """Tell why calls failed."""
+    told = [
+        f"- {outcome.run.worker}: {many} x {why}"
+        for outcome in outcomes
+        for why, many in outcome.report.get("failures", {}).items()
+    ]
+    return ["Calls that failed:", "", *told, ""] if told else []
 
 
 def _processors() -> tuple[int | None, int | None]:

@@ -17,6 +17,9 @@ def test_a_load_is_carried_out_and_told(tmp_path: Path) -> None:
     assert outcome.processor_seconds > 0
     text = page([outcome, Outcome(Run("trio", 100, 50.0, 10.0), {}, 0.0, 0)], 41_234.0)
     assert "| sync | 3 | 3 | 60 | 0 |" in text
+    assert "Calls that failed" not in text
+    outcome.report["failures"]["486 Busy Here"] = 2
+    assert "- sync: 2 x 486 Busy Here\n" in page([outcome], 41_234.0)
     assert "| trio | 100 | did not run |" in text
     assert "| 10,000 | 41.2 | 60 | met |" in text
     assert machine() in text
