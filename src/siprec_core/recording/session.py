@@ -308,6 +308,12 @@ class RecordingSession(SessionExchanges):
         if now is not None:
             self._follow_pause(now)
 
+    def change_refused(self, status: int, reason: str, *, offered: bool, now: float) -> None:
+        """Take a refusal as `SessionExchanges` does; the media plane is told at once that a refused pause has ended."""
+        super().change_refused(status, reason, offered=offered, now=now)
+        if self._apart is not None:
+            self._follow_pause(now)
+
     def _follow_pause(self, now: float) -> None:
         """Stop capture while we want no media, and tell so in the timeline."""
         if self.paused is self._capture.paused:
@@ -378,11 +384,7 @@ class RecordingSession(SessionExchanges):
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
             self._outbox.put(SourceFound(session=self.id, label=label, source=output.source, ssrc=output.ssrc))
-            fields: NoteFields = {
-                "source": [output.source.host, output.source.port],
-                "ssrc": output.ssrc,
-                "announced": output.announced,
-            }
+            fields: NoteFields = {"source": [*output.source], "ssrc": output.ssrc, "announced": output.announced}
             self._note("source-locked", fields, now=output.at, line=line)
         elif isinstance(output, KeyPressed):
             self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)

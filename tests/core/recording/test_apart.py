@@ -20,7 +20,7 @@ from siprec_core.recording.events import (
     SessionEstablished,
     SourceFound,
 )
-from siprec_core.recording.plane import PlaneCommand
+from siprec_core.recording.plane import PauseLine, PlaneCommand
 from siprec_core.recording.policy import ServerConfig
 from siprec_core.recording.render import FileData, render
 from siprec_core.recording.session import SessionState
@@ -276,3 +276,21 @@ def test_reports_of_strange_lines_are_passed_over() -> None:
     lines = LinesApart(outbox, time_base=TIME_BASE, limits=Limits())
     assert not lines.reported(report)
     assert (lines.journal_size, lines.report(0)) == (0, None)
+
+
+def test_a_pause_that_the_client_refuses_is_over_at_once() -> None:
+    pair = Pair(config=APART)
+    begin(pair)
+    (recording,) = pair.recorder._sessions.values()
+    told: list[bool] = []
+
+    def listen() -> None:
+        while (output := recording.poll_output()) is not None:
+            if isinstance(output, PauseLine):
+                told.append(output.paused)
+
+    recording.pause(paused=True, now=pair.now)
+    listen()
+    recording.change_refused(488, "Not Acceptable Here", offered=True, now=pair.now)
+    listen()
+    assert told == [True, True, False, False]
