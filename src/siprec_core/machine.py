@@ -4,7 +4,6 @@ One input method is called, then `poll_output` until it gives None, then the tim
 carry `now`, seconds on a clock that never goes back. Nothing that a peer sends makes an input raise.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
@@ -26,16 +25,25 @@ class Machine(Protocol[OutT_co]):
         """Give the instant at which `handle_timeout` is due, None when nothing waits."""
 
 
-class Outbox(Generic[OutT]):
-    """The first-in first-out outputs of one machine."""
+_TAKEN_TOGETHER = 100
+"""Outputs that are let go of at once when others wait behind them."""
 
-    __slots__ = ("_items",)
+
+class Outbox(Generic[OutT]):
+    """The first-in first-out outputs of one machine.
+
+    A server has some ten of them for each call, nearly always empty: a list takes a tenth of what a deque does then.
+    """
+
+    __slots__ = ("_items", "_taken")
 
     def __init__(self) -> None:
-        self._items: deque[OutT] = deque()
+        self._items: list[OutT] = []
+        self._taken = 0
+        """Of the items, those that were taken; they go together."""
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) - self._taken
 
     def put(self, item: OutT) -> None:
         """Append one output."""
@@ -47,7 +55,18 @@ class Outbox(Generic[OutT]):
 
     def poll(self) -> OutT | None:
         """Take the oldest output, None when empty."""
-        return self._items.popleft() if self._items else None
+        items = self._items
+        if not items:
+            return None
+        item = items[self._taken]
+        self._taken += 1
+        if self._taken == len(items):
+            items.clear()
+            self._taken = 0
+        elif self._taken == _TAKEN_TOGETHER:
+            del items[:_TAKEN_TOGETHER]
+            self._taken = 0
+        return item
 
 
 class Puts(Protocol[InT_contra]):

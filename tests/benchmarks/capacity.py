@@ -32,6 +32,8 @@ IDLE_GOAL_KB = 60
 _READY_SECONDS = 30.0
 _SETTLED_SECONDS = 40.0
 """When the transactions of a call are forgotten (RFC 3261 section 17)."""
+_CALLS_PER_SECOND = 100
+"""How fast the sessions that wait are set up."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,17 @@ def idle_session_size(sessions: int) -> float:
     """Give the octets of memory that each of so many sessions without media takes, the sockets of the kernel apart."""
     config = ServerConfig(rtp_ports=(1_024, 65_023), limits=Limits(requests_per_source=0))
     server = RecordingServer(config, time_base=TIME_BASE, entropy=entropy(1))
-    _establish(server, 1)  # what is made once
+    _establish(server, 1, 0.0)  # what is made once
     before = _resident_size()
+    now = 0.0
     for number in range(2, sessions + 2):
-        _establish(server, number)
-    for now in (1.0, 10.0, 20.0, _SETTLED_SECONDS):
+        now = number / _CALLS_PER_SECOND
         server.handle_timeout(now=now)
         _drain(server, now)
+        _establish(server, number, now)
+    for later in (1.0, 10.0, 20.0, _SETTLED_SECONDS):
+        server.handle_timeout(now=now + later)
+        _drain(server, now + later)
     if len(server.session_ids()) != sessions + 1:
         raise RuntimeError("not every session stands")
     return (_resident_size() - before) / sessions
@@ -133,7 +139,8 @@ def page(outcomes: Sequence[Outcome], idle_size: float) -> str:
         "",
         "## Sessions that wait",
         "",
-        "What a recording without media takes in memory, metadata and both lines included, without the kernel's part:",
+        "What a recording without media takes in memory, metadata and both lines included, without the kernel's part.",
+        f"{_CALLS_PER_SECOND} are set up a second, as a server meets them:",
         "",
         "| sessions | kB each | goal | |",
         "|---:|---:|---:|---|",
@@ -205,13 +212,13 @@ def _wait_ready(path: Path, program: "subprocess.Popen[str]") -> int:
     return int(listener["port"])
 
 
-def _establish(server: RecordingServer, number: int) -> None:
+def _establish(server: RecordingServer, number: int, now: float) -> None:
     flow = Flow(Transport.UDP, SERVER, Address(CLIENT.host, 5060))
-    server.receive_datagram(call(number).invite, flow=flow, now=0.0)
-    answer = _drain(server, 0.0)
+    server.receive_datagram(call(number).invite, flow=flow, now=now)
+    answer = _drain(server, now)
     tag = answer.partition(b"srs@recorder.example.com>;tag=")[2].partition(b"\r\n")[0].decode()
-    server.receive_datagram(request("ACK", number, tag), flow=flow, now=0.0)
-    _drain(server, 0.0)
+    server.receive_datagram(request("ACK", number, tag), flow=flow, now=now)
+    _drain(server, now)
 
 
 def _drain(server: RecordingServer, now: float) -> bytes:

@@ -30,6 +30,16 @@ def test_several_outputs_keep_their_order() -> None:
     assert [box.poll(), box.poll(), box.poll(), box.poll()] == [1, 2, 3, None]
 
 
+def test_what_was_taken_is_not_held() -> None:
+    box: Outbox[int] = Outbox()
+    box.extend(range(10))
+    for number in range(1_000):
+        assert box.poll() == number
+        box.put(number + 10)
+        assert len(box) == 10
+        assert len(box._items) <= 110
+
+
 @given(_INSTANTS)
 def test_the_earliest_of_those_that_are_there(instants: list[float | None]) -> None:
     known = [instant for instant in instants if instant is not None]

@@ -5,7 +5,6 @@ it: the datagrams of a candidate are copied here, and handed over once the candi
 address together with a synchronisation source; a jump within a known source is a candidate of its own.
 """
 
-from collections import deque
 from enum import Enum
 from typing import NamedTuple
 
@@ -54,7 +53,7 @@ class _Candidate:
 
     def __init__(self, probation: Probation) -> None:
         self.probation = probation
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: list[Waiting] = []
 
 
 class ProbationTable:
@@ -65,8 +64,8 @@ class ProbationTable:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._candidates: dict[tuple[Address, int], _Candidate] = {}  # oldest first
-        self._creations: deque[float] = deque(maxlen=4 * limits.new_ssrcs_per_second)
-        self._rtcp: deque[Waiting] = deque()
+        self._creations: list[float] = []
+        self._rtcp: list[Waiting] = []
         self.held_size = 0
         """Octets held, never more than `Limits.probation_size`."""
 
@@ -131,9 +130,10 @@ class ProbationTable:
         if recent >= self._limits.new_ssrcs_per_second:
             return False
         self._creations.append(arrival)
+        del self._creations[: -4 * self._limits.new_ssrcs_per_second]
         return True
 
-    def _hold(self, waiting: deque[Waiting], item: Waiting, bound: int) -> None:
+    def _hold(self, waiting: list[Waiting], item: Waiting, bound: int) -> None:
         waiting.append(item)
         self.held_size += len(item.datagram.data)
         if len(waiting) > bound:
@@ -153,9 +153,9 @@ class ProbationTable:
     def _drop(self, key: tuple[Address, int]) -> None:
         self._release(self._candidates.pop(key).waiting)
 
-    def _release(self, waiting: deque[Waiting]) -> None:
+    def _release(self, waiting: list[Waiting]) -> None:
         while waiting:
             self._release_oldest(waiting)
 
-    def _release_oldest(self, waiting: deque[Waiting]) -> None:
-        self.held_size -= len(waiting.popleft().datagram.data)
+    def _release_oldest(self, waiting: list[Waiting]) -> None:
+        self.held_size -= len(waiting.pop(0).datagram.data)

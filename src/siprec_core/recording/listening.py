@@ -1,12 +1,11 @@
 """Who listens to a recording while it goes on: taps, and the live path of the lines that they want."""
 
-from collections import deque
 from collections.abc import Iterable
 
 from siprec_core.codecs.registry import Codecs
 from siprec_core.errors import LocalProtocolError
 from siprec_core.limits import Limits
-from siprec_core.machine import earliest
+from siprec_core.machine import Outbox, earliest
 from siprec_core.media.listener import AudioFrame, LineListener
 from siprec_core.recording.account import LineAccount, RecordingAccount
 from siprec_core.recording.commands import DeliverAudio, EndAudio
@@ -35,7 +34,7 @@ class SessionListening:
         self._taps: dict[TapId, tuple[str | None, Codecs]] = {}
         self._codecs: Codecs | None = None
         self._lines: dict[int, LineListener] = {}
-        self._outputs: deque[DeliverAudio | EndAudio] = deque()
+        self._outputs: Outbox[DeliverAudio | EndAudio] = Outbox()
         self._heard_documents = -1
         self._count = 0
 
@@ -102,7 +101,7 @@ class SessionListening:
 
     def poll_output(self) -> DeliverAudio | EndAudio | None:
         """Give the oldest output not yet taken."""
-        return self._outputs.popleft() if self._outputs else None
+        return self._outputs.poll()
 
     def _wants(self, label: str) -> bool:
         return any(wanted is None or wanted == label for wanted, _ in self._taps.values())
@@ -112,7 +111,7 @@ class SessionListening:
             kept = tuple(frames)
             for tap, (wanted, _) in self._taps.items():
                 if wanted is None or wanted == label:
-                    self._outputs.append(DeliverAudio(tap=tap, frames=kept))
+                    self._outputs.put(DeliverAudio(tap=tap, frames=kept))
 
     def _name_participants(self) -> None:
         """Tell the listeners who sends their streams, whenever metadata came."""

@@ -161,7 +161,11 @@ class CalledSide:
         self._stack.layer.answer_stateless(request, response, flow, now=now)
 
     def transaction_ended(self, incoming: IncomingRequest) -> None:
-        """Forget what was kept to recognise a merged request."""
+        """Forget what was kept to recognise a merged request, and the INVITE of a call that was answered."""
+        call = self._calls.of_owner(incoming.owner)
+        if call is not None and call.incoming is incoming and call.usage.state is not UsageState.INVITED:
+            call.incoming = None
+            call.usage.forget_invite()
         try:
             merge = merge_key(incoming.request)
         except RemoteProtocolError:
@@ -201,7 +205,7 @@ class CalledSide:
     def _is_same_user(self, incoming: IncomingRequest, now: float) -> bool:
         """Let only the user who began a call change or end it."""
         call = None if incoming.request.to.tag is None else self._calls.of(incoming.request)
-        began = None if call is None or call.incoming is None else call.incoming.authenticated_user
+        began = None if call is None else call.authenticated_user
         if began is None or began == incoming.authenticated_user:
             return True
         self._tell_credentials(incoming, "not the user who began the call", ())
@@ -244,7 +248,13 @@ class CalledSide:
         dialog = Dialog.for_uas(incoming.request, local_tag=incoming.local_tag, flow=incoming.flow)
         usage = InviteUsage(self._calls.next_id(), incoming.request, calling=False, dialog=dialog)
         incoming.owner = usage.id
-        call = Call(usage, incoming=incoming, provisionals=self._provisionals(incoming.request, now))
+        call = Call(
+            usage,
+            called=True,
+            incoming=incoming,
+            authenticated_user=incoming.authenticated_user,
+            provisionals=self._provisionals(incoming.request, now),
+        )
         self._calls.add(call)
         self._calls.learn(call, incoming.request)
         self._calls.arm(usage)

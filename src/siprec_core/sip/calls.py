@@ -1,6 +1,5 @@
 """The calls of an endpoint: INVITE usages with their dialogs and the transactions they stand on."""
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from siprec_core.entropy import Ids
@@ -78,8 +77,12 @@ class Call:
     """One call with the transactions it stands on."""
 
     usage: InviteUsage
+    called: bool = False
+    """The peer began it."""
     incoming: IncomingRequest | None = None
-    """The INVITE that we answer."""
+    """Its INVITE, until the transaction has ended."""
+    authenticated_user: str | None = None
+    """Who sent that, where its listener asks for it."""
     provisionals: Provisionals | None = None
     """The 1xx to it, while it waits for its answer."""
     outgoing: OutgoingRequest | None = None
@@ -98,7 +101,7 @@ class Call:
     """A re-INVITE or UPDATE that waits for the owner's answer."""
     own: OwnChange | None = None
     """A re-INVITE or UPDATE of ours that is under way or waits for its time."""
-    waiting: deque[OwnChange] = field(default_factory=deque)
+    waiting: list[OwnChange] = field(default_factory=list)
     """Those of ours that come after it."""
     acked: tuple[OutgoingRequest, Request] | None = None
     """Our last re-INVITE that was answered 2xx, and its ACK, which each repeated 2xx gets again (RFC 3261 13.2.2.4)."""

@@ -110,7 +110,7 @@ class ChangingSide:
     def _advance(self, call: Call, now: float) -> None:
         """Send the change whose turn it is, when nothing is in its way; else look again later."""
         if call.own is None and call.waiting:
-            call.own = call.waiting.popleft()
+            call.own = call.waiting.pop(0)
         own, dialog = call.own, call.usage.dialog
         if own is None or own.outgoing is not None or dialog is None or call.usage.is_over:
             return
@@ -154,7 +154,7 @@ class ChangingSide:
     def _pause(self, call: Call) -> float:
         """Give the wait after a collision: 2.1 to 4 s for the owner of the Call-ID, else 0 to 2 s (RFC 3261 14.1)."""
         fraction = self._stack.ids.fraction()
-        ours = call.incoming is None
+        ours = not call.called
         # "in units of 10 ms"
         return 2.1 + int(fraction * 191) / 100 if ours else max(int(fraction * 201), 1) / 100
 

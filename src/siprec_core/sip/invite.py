@@ -12,6 +12,7 @@ from typing import ClassVar, NewType, TypeAlias
 
 from siprec_core.machine import Outbox, earliest
 from siprec_core.sip.dialog import Dialog
+from siprec_core.sip.headers import Headers
 from siprec_core.sip.matching import TransactionKey
 from siprec_core.sip.message import Request, Response
 from siprec_core.sip.transaction import LIFETIME, T1, T2
@@ -284,6 +285,12 @@ class InviteUsage:
     def reoffer_answered(self, sequence: int, key: TransactionKey, response: Response, *, now: float) -> None:
         """Keep the 2xx to a re-INVITE, a transaction of its own, for retransmission until its ACK."""
         self._reoffers[sequence] = key, AnswerRepeater(response, now=now)
+
+    def forget_invite(self) -> None:
+        """Keep of the peer's INVITE what may still be asked for, once its transaction has ended: its number."""
+        kept = Headers()
+        kept.add("CSeq", str(self.invite.cseq))
+        self.invite = Request(self.invite.method, self.invite.uri, kept)
 
     def acknowledged(self, sequence: int, *, now: float) -> bool:
         """Take an ACK; False when its number fits no answer of ours: it then counts for all, as some peers miscount."""

@@ -1,5 +1,7 @@
 """The called side: what each request gets."""
 
+import gc
+
 import pytest
 
 from siprec_core.errors import LocalProtocolError
@@ -15,6 +17,7 @@ from siprec_core.sip.endpoint_events import (
     OptionsReceived,
 )
 from siprec_core.sip.invite import UsageId
+from siprec_core.sip.message import Request
 from siprec_core.sip.uas import Refusal
 from siprec_core.types import Address, Flow, Transport
 from tests.core.messages import field, invite, request, status, tag
@@ -44,6 +47,19 @@ def test_a_call_is_told_once_and_answered_when_the_owner_says_so(agent: Agent) -
         agent.accept(usage)
     with pytest.raises(LocalProtocolError):
         agent.endpoint.reject(usage, Refusal(486), now=0.0)
+
+
+def test_the_invite_of_a_long_call_is_not_held(agent: Agent) -> None:
+    usage = agent.invited(invite(call_id="long"))
+    answer = agent.accept(usage)
+    agent.receive(request("ACK", call_id="long", to_tag=tag(answer)))
+    agent.run(40.0)
+    agent.events.clear()
+    agent.outputs.clear()
+    gc.collect()
+    held = [each for each in gc.get_objects() if isinstance(each, Request) and each.headers.get("Call-ID") == "long"]
+    assert held == []
+    assert statuses(agent.receive(request("BYE", call_id="long", cseq=2, to_tag=tag(answer)))) == [200]
 
 
 def test_a_rejected_call_is_over_when_its_ack_is_there(agent: Agent) -> None:

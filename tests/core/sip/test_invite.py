@@ -177,6 +177,15 @@ def test_an_ack_ends_the_repetition() -> None:
     assert usage.next_timeout() is None
 
 
+def test_an_invite_whose_transaction_is_over_leaves_its_number() -> None:
+    usage = answered()
+    usage.forget_invite()
+    assert [name for name, _ in usage.invite.headers] == ["CSeq"]
+    assert usage.invite.body == b""
+    assert usage.acknowledged(1, now=2.0)
+    assert not usage.acknowledged(2, now=2.0)
+
+
 @pytest.mark.requirement("3261-15-a")
 def test_hanging_up_waits_for_the_ack() -> None:
     usage = answered()
