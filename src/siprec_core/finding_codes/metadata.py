@@ -61,7 +61,7 @@ METADATA_CODES = (
         "metadata-namespace",
         _E,
         "RFC 7865 6.11",
-        "the namespace of the document is not that of RFC 7865",
+        "the namespace of the document or of an element is not that of RFC 7865",
         "use the namespace urn:ietf:params:xml:ns:recording:1",
     ),
     FindingCode(

@@ -15,7 +15,7 @@ from siprec_core.metadata.model import Attribute, Dialect, Element, Name
 from siprec_core.metadata.notes import Notes
 from siprec_core.metadata.origins import ROOT, Place
 from siprec_core.metadata.times import Instant, ParsedTime, parse_time
-from siprec_core.metadata.vocabulary import ObjectForm, Vocabulary, split_tag, vocabulary_for
+from siprec_core.metadata.vocabulary import ObjectForm, Vocabulary, folded_name, split_tag, vocabulary_for
 from siprec_core.metadata.xml_tree import XmlTree
 
 _CARRIED = f"{{{forms.CARRIED_NAMESPACE}}}{forms.CARRIED_NAME}"
@@ -189,11 +189,7 @@ class ElementReader:
         """Sort a child that the RFC does not have at this place; gives the place after it in the schema's sequence."""
         namespace, local = split_tag(child.tag)
         if name is None:
-            name = self._vocabulary.folded(namespace, local)
-            if name is not None:
-                self.note(
-                    "metadata-name-case", f"{form.name}/{local[:80]}", f"{local[:80]!r} instead of {name!r}", child
-                )
+            name = self._recognised(namespace, local, form, child)
         if name is not None:
             alias = form.aliases.get(name)
             if alias is not None and alias not in parts.children:
@@ -209,6 +205,19 @@ class ElementReader:
             return 0
         parts.extensions.append(self.extension(child))
         return len(form.children)
+
+    def _recognised(self, namespace: str | None, local: str, form: ObjectForm, child: ET.Element) -> str | None:
+        """Give the RFC name of a child that is written in another case, or in no namespace; None for any other."""
+        where = f"{form.name}/{local[:80]}"
+        name = self._vocabulary.folded(namespace, local)
+        if name is not None:
+            self.note("metadata-name-case", where, f"{local[:80]!r} instead of {name!r}", child)
+        elif namespace is None:
+            # A root with a prefix and children without one (Sonus). No extension: RFC 7865 9 has those in a namespace.
+            name = folded_name(local)
+            if name is not None:
+                self.note("metadata-namespace", where, f"{local[:80]!r} is in no namespace", child)
+        return name
 
     def extension(self, element: ET.Element, depth: int = 3, *, tail: bool = False) -> Element:
         """Copy a subtree that the model has no field for."""

@@ -156,6 +156,36 @@ def test_document_without_namespace_is_read() -> None:
     assert len(document.participant_session_associations) == 1
 
 
+@pytest.mark.parametrize("name", ["recording:1", "recording", "siprec"])
+def test_elements_in_no_namespace_below_a_prefixed_root_are_read(name: str) -> None:
+    namespace = f"urn:ietf:params:xml:ns:{name}"
+    text = (
+        f"<tns:recording xmlns:tns='{namespace}'><datamode>complete</datamode><session session_id='c'/>"
+        "<participant participant_id='p'><nameID aor='sip:a@example.org'><name>Anna</name></nameID></participant>"
+        "<Stream stream_id='s' session_id='c'><label>1</label></Stream><other/>"
+        "<participantstreamassoc participant_id='p'><send>s</send></participantstreamassoc></tns:recording>"
+    )
+    parsed = read_metadata(text.encode(), limits=LIMITS)
+    document = parsed.document
+    assert isinstance(document, MetadataDocument)
+    assert document.datamode is DataMode.COMPLETE
+    assert [each.session_id for each in document.sessions] == ["c"]
+    assert document.participants[0].name_ids == (NameId("sip:a@example.org", Name("Anna")),)
+    assert [(each.stream_id, each.label) for each in document.streams] == [("s", "1")]
+    assert [each.send for each in document.participant_stream_associations] == [("s",)]
+    assert [each.name for each in document.extensions] == ["other"]
+    noted = [each.where for each in parsed.findings if each.code == "metadata-namespace"]
+    assert {"recording/datamode", "recording/Stream", "participant/nameID", "stream/label"} <= set(noted)
+    assert "recording/other" not in noted
+
+
+def test_elements_in_no_namespace_within_an_extension_stay_there() -> None:
+    text = f"<recording {RFC}><v:data xmlns:v='urn:v'><session xmlns='' session_id='c'/></v:data></recording>"
+    document = read(text.encode())
+    assert document.sessions == ()
+    assert [each.name for each in document.extensions[0].children] == ["session"]
+
+
 @pytest.mark.requirement("7865-5.1.2-a")
 @pytest.mark.parametrize("root", ["presence", "recordings", "a"])
 def test_other_root_is_an_error_with_its_place(root: str) -> None:
