@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from siprec_core.recording.events import FindingRaised, SessionEnded, SessionEstablished
+from siprec_core.recording.policy import ServerConfig
 from siprec_core.sip.commands import SendDatagram
 from siprec_core.types import Address
 from tests.core.harness import Pair
@@ -216,3 +217,15 @@ def test_answers_go_to_the_source_and_nowhere_else(via: str) -> None:
     pair.inject(b"\r\n".join(lines), source=Address("198.51.100.5", 9999))
     assert commands
     assert {command.flow.remote.host for command in commands} == {"198.51.100.5"}
+
+
+@pytest.mark.requirement("3261-8.2.2-d")
+def test_option_tags_run_together_are_recorded_with_a_finding_and_refused_in_strict_mode() -> None:
+    pair = Pair()
+    recorded(pair, invite(require="100relsiprec", contact="<sip:a@192.0.2.2>", metadata=None))
+    assert {"siprec-no-require", "siprec-no-feature-tag"} <= codes(pair)
+    for strict, tag_name in ((False, "100relteleport"), (True, "100relsiprec")):
+        pair = Pair(config=ServerConfig(strict=strict))
+        pair.inject(invite(require=tag_name))
+        refusal = pair.server.sent[-1]
+        assert (status(refusal), field(refusal, "Unsupported")) == (420, tag_name)

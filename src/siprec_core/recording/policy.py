@@ -24,6 +24,8 @@ METADATA_TYPES = frozenset(uas.METADATA_TYPES)
 """Media types of metadata: RFC 9806 section 2, and the name of RFC 7866 that most clients still send."""
 UNDERSTOOD = frozenset(("siprec", "100rel", "timer"))
 """Option tags that a client may require. With 100rel every 1xx of ours but 100 is reliable (RFC 3262 section 3)."""
+_RUN_TOGETHER = "100relsiprec"
+"""Seen in the field: a comma or a line end was lost between two option tags. Nobody defines a tag of this name."""
 
 _SOURCE_TAGS = frozenset(("+sip.src", "src", "+sip-src"))
 """`+sip.src`, `;src` (BroadWorks, Webex, AudioCodes), `+sip-src` (NG9-1-1 clients)."""
@@ -130,7 +132,7 @@ class SiprecMarks:
     """The signs by which one message shows that it belongs to a recording session (RFC 7866 sections 6.1.1, 6.2, 9)."""
 
     require: bool
-    """`siprec` in Require."""
+    """`siprec` in Require, in any spelling seen in the field."""
     feature_tag: bool
     """`+sip.src` on the Contact, in any spelling seen in the field."""
     standard_tag: bool
@@ -139,6 +141,8 @@ class SiprecMarks:
     """A metadata body part."""
     server_tag: bool = False
     """`+sip.srs` on the Contact: the sender is a recording server, whose INVITE only a recording client takes."""
+    run_together: bool = False
+    """Require has `siprec` within another tag only."""
 
     @property
     def any(self) -> bool:
@@ -148,18 +152,19 @@ class SiprecMarks:
     @property
     def strict(self) -> bool:
         """True when both marks of RFC 7866 section 6.2 are there."""
-        return self.require and self.standard_tag
+        return self.require and self.standard_tag and not self.run_together
 
 
 def marks_of(request: Request | Response, body: ParsedBody) -> SiprecMarks:
     """Read the marks of a message; header fields that cannot be read show none."""
     try:
-        require = any("siprec" in tag for tag in request.require)
+        tags = request.require
     except RemoteProtocolError:
-        require = False
+        tags = ()
+    require = any("siprec" in tag for tag in tags)
     standard, loose, server = _feature_tags(request)
     metadata = any(part.content_type.media_type in METADATA_TYPES for part in body.leaves())
-    return SiprecMarks(require, standard or loose, standard, metadata, server)
+    return SiprecMarks(require, standard or loose, standard, metadata, server, require and "siprec" not in tags)
 
 
 def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
@@ -167,6 +172,9 @@ def mark_findings(marks: SiprecMarks) -> tuple[Finding, ...]:
     found = []
     if not marks.require:
         found.append(finding("siprec-no-require", "Require"))
+    elif marks.run_together:
+        message = "Require has siprec run together with another option tag"
+        found.append(finding("siprec-no-require", "Require", message))
     if not marks.feature_tag:
         found.append(finding("siprec-no-feature-tag", "Contact"))
     elif not marks.standard_tag:
@@ -204,6 +212,11 @@ def _contact_tags(message: Request | Response) -> frozenset[str]:
         for name, value in address.parameters
         if (value or "TRUE").strip('"').upper() != "FALSE"
     )
+
+
+def understood_tags(*, strict: bool) -> frozenset[str]:
+    """Give the option tags that a client may require, in lower case."""
+    return UNDERSTOOD if strict else UNDERSTOOD | {_RUN_TOGETHER}
 
 
 def refuse_unmarked(marks: SiprecMarks, *, strict: bool) -> Refusal | None:

@@ -14,7 +14,7 @@ from siprec_core.recording.events import Diagnostic, Event, ServerDrained, Sessi
 from siprec_core.recording.exchanges import UNANSWERED_STATES
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.outbound import RecordSpec, decline, invite_without_offer
-from siprec_core.recording.policy import UNDERSTOOD, ServerConfig, check_config, refuse_unmarked
+from siprec_core.recording.policy import ServerConfig, check_config, refuse_unmarked, understood_tags
 from siprec_core.recording.ports import PortPool
 from siprec_core.recording.report import Initiator
 from siprec_core.recording.request import RecordingRequest, read_answer_of_client, read_request
@@ -458,7 +458,7 @@ def _endpoint_config(config: ServerConfig, ids: Ids) -> EndpointConfig:
     return EndpointConfig(
         product=config.product,
         feature_tag="+sip.srs",
-        understood=UNDERSTOOD,
+        understood=understood_tags(strict=config.strict),
         supported=("timer",),
         # RFC 3262 3: our 1xx are reliable where a client requires it; to our own requests we know none.
         supported_when_called=("100rel",),

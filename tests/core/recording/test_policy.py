@@ -3,7 +3,7 @@
 import pytest
 
 from siprec_core.limits import Limits
-from siprec_core.recording.policy import SiprecMarks, mark_findings, marks_of, refuse_unmarked
+from siprec_core.recording.policy import SiprecMarks, mark_findings, marks_of, refuse_unmarked, understood_tags
 from siprec_core.sip.multipart import parse_body
 from tests.core.messages import METADATA, OFFER, invite, multipart, read, request
 
@@ -17,7 +17,7 @@ def marks(data: bytes) -> SiprecMarks:
 
 def seen(marks: str) -> SiprecMarks:
     """Make the marks that are named."""
-    names = ("require", "feature_tag", "standard_tag", "metadata")
+    names = ("require", "feature_tag", "standard_tag", "metadata", "run_together")
     return SiprecMarks(**{name: name in marks.split() for name in names})
 
 
@@ -142,6 +142,13 @@ def test_what_a_recording_server_sends_is_no_session_for_another_one() -> None:
 
 
 @pytest.mark.requirement("3261-8.2.4-a", "7866-6.1.1-f")
+def test_strict_mode_wants_the_option_tag_by_itself() -> None:
+    assert seen("require feature_tag standard_tag").strict
+    assert not seen("require run_together feature_tag standard_tag").strict
+    assert "100relsiprec" in understood_tags(strict=False)
+    assert understood_tags(strict=True) == {"siprec", "100rel", "timer"}
+
+
 def test_the_refusal_tells_what_is_missing() -> None:
     refusal = refuse_unmarked(seen(""), strict=False)
     assert refusal is not None
@@ -153,6 +160,7 @@ def test_the_refusal_tells_what_is_missing() -> None:
     [
         (seen("require feature_tag standard_tag metadata"), []),
         (seen("feature_tag standard_tag metadata"), ["siprec-no-require"]),
+        (seen("require run_together feature_tag standard_tag metadata"), ["siprec-no-require"]),
         (seen("require metadata"), ["siprec-no-feature-tag"]),
         (seen("require feature_tag metadata"), ["siprec-feature-tag-form"]),
         (seen("require feature_tag standard_tag"), ["siprec-no-metadata"]),
