@@ -6,6 +6,7 @@ monotonic `now`, so a step of the wall clock moves no deadline and tears no reco
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NTP_TO_UNIX = 2_208_988_800
@@ -32,6 +33,7 @@ class TimeBase:
         return self.monotonic + (unix_ns - self.unix_ns) / 1_000_000_000
 
 
+@lru_cache(maxsize=64)
 def format_instant(unix_ns: int) -> str:
     """Write an instant as RFC 3339 UTC with microseconds, for example `2024-01-15T10:00:00.000000Z`."""
     instant = _EPOCH + timedelta(microseconds=unix_ns // 1000)

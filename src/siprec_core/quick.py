@@ -4,7 +4,7 @@ The `__init__` that dataclass writes for a frozen class sets every field by a ca
 seven fields takes four times as long as one that is not frozen, often longer than reading the text it stands for.
 """
 
-from dataclasses import MISSING, field, fields, make_dataclass
+from dataclasses import MISSING, Field, field, fields, make_dataclass
 from typing import Any, TypeVar
 
 ClassT = TypeVar("ClassT")
@@ -14,10 +14,10 @@ def maker(cls: type[ClassT]) -> type[ClassT]:
     """Give what makes objects of a frozen dataclass with slots when it is called as the class is, only faster.
 
     The fields are set while the object is of a twin of the class, which has the same layout and is not frozen. Raises
-    TypeError for what it does not know: bases, `__post_init__`, default factories and fields that are no parameters.
+    TypeError for what it does not know: bases, `__post_init__` and fields that are no parameters.
     """
     known: Any = cls
-    unknown = [each for each in fields(known) if not each.init or each.default_factory is not MISSING]
+    unknown = [each for each in fields(known) if not each.init]
     if unknown or cls.__bases__ != (object,) or hasattr(cls, "__post_init__"):
         raise TypeError(f"{cls.__name__} is made by itself only")
 
@@ -26,9 +26,15 @@ def maker(cls: type[ClassT]) -> type[ClassT]:
 
     return make_dataclass(
         cls.__name__,
-        [(each.name, each.type, field(default=each.default, kw_only=each.kw_only)) for each in fields(known)],
+        [(each.name, each.type, _like(each)) for each in fields(known)],
         namespace={"__post_init__": become},
         eq=False,
         repr=False,
         slots=True,
     )
+
+
+def _like(known: "Field[Any]") -> Any:  # noqa: ANN401 - what `field` gives is no value
+    if known.default_factory is not MISSING:
+        return field(default_factory=known.default_factory, kw_only=known.kw_only)
+    return field(default=known.default, kw_only=known.kw_only)

@@ -80,6 +80,9 @@ class Component(Enum):
     RTP = 1
     RTCP = 2
 
+    # That of an Enum is a call of Python, and members are keys of every batch of packets and every message.
+    __hash__ = object.__hash__
+
 
 class DatagramBatch:
     """Datagrams of one socket as views on a reader's reusable buffer.

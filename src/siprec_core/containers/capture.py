@@ -32,6 +32,8 @@ class Direction(Enum):
     INBOUND = 1
     OUTBOUND = 2
 
+    __hash__ = object.__hash__  # that of an Enum is a call of Python, and each message looks for its direction
+
 
 @dataclass(slots=True, kw_only=True)
 class Section:

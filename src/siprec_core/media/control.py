@@ -11,9 +11,12 @@ from siprec_core.limits import Limits
 from siprec_core.media.outputs import GoodbyeReceived, SenderReported
 from siprec_core.media.source import TrackedSource
 from siprec_core.media.statistics import ControlStatistics, ReceivedBlock
+from siprec_core.quick import maker
 from siprec_core.rtp.reports import ReceiverReport, ReportBlock, SenderReport
 from siprec_core.rtp.rtcp import GOODBYE, RECEIVER_REPORT, SENDER_REPORT, SOURCE_DESCRIPTION, Goodbye, RtcpPacket
 from siprec_core.rtp.sdes import SourceDescription
+
+_make_statistics = maker(ControlStatistics)
 
 
 class ControlRecord:
@@ -66,7 +69,7 @@ class ControlRecord:
 
     def statistics(self) -> ControlStatistics:
         """Give what was told so far."""
-        return ControlStatistics(
+        return _make_statistics(
             sender_reports=self._sender_reports,
             cnames=dict(self._cnames),
             blocks=tuple(self._blocks.values()),

@@ -23,6 +23,7 @@ from siprec_core.media.probation import HeldDatagram, Outcome, ProbationTable, W
 from siprec_core.media.source import TrackedSource
 from siprec_core.media.spec import MediaSpec
 from siprec_core.media.statistics import LineStatistics, SourceStatistics, merged, total
+from siprec_core.quick import maker
 from siprec_core.rtp.demux import DatagramKind, classify
 from siprec_core.rtp.packet import FIXED_HEADER_SIZE, RtpPacket
 from siprec_core.rtp.payload import PayloadFormat
@@ -35,6 +36,7 @@ _IDLE_SECONDS = 5.0
 intervals)."""
 _INACTIVE_GRACE_SECONDS = 1.0
 """How long packets sent before the peer saw our answer may still come after the line became inactive."""
+_make_statistics = maker(LineStatistics)
 
 
 @dataclass(slots=True)
@@ -189,7 +191,7 @@ class MediaReceiver:
         sum_ = total(entries)
         counted = sum_.packets_received + sum_.packets_duplicate if sum_ else 0
         on_rtp, on_rtcp = self._rtcp_received[Component.RTP], self._rtcp_received[Component.RTCP]
-        return LineStatistics(
+        return _make_statistics(
             packets_received=sum_.packets_received if sum_ else 0,
             packets_lost=sum_.packets_lost if sum_ else 0,
             packets_duplicate=sum_.packets_duplicate if sum_ else 0,

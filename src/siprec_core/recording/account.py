@@ -18,6 +18,7 @@ from siprec_core.media.spec import MediaSpec
 from siprec_core.media.statistics import LineStatistics
 from siprec_core.metadata.model import MetadataDocument, RequestSnapshot, Stream
 from siprec_core.metadata.state import MetadataState
+from siprec_core.quick import maker
 from siprec_core.recording.binding import (
     Binding,
     bind_streams,
@@ -52,6 +53,7 @@ _RANKS = {
 }
 """Order of entries of the timeline that have one instant."""
 _OTHER_RANK = 5
+_make_report, _make_stream = maker(RecordingReport), maker(StreamReport)
 
 
 class LineReceiver(Protocol):
@@ -365,7 +367,7 @@ class RecordingAccount:
         wanted = [(line.index, line.plan.label) for line in lines]
         binding = bind_streams(wanted, self.metadata)
         entries = sorted(self._timeline, key=lambda entry: entry[:2])
-        return RecordingReport(
+        return _make_report(
             id=self.session,
             status=status,
             end_reason=self.end_reason,
@@ -404,7 +406,7 @@ class RecordingAccount:
         statistics = line.receiver.statistics()
         first_ns = self._instant(statistics.first_arrival)
         last_ns = self._instant(statistics.last_arrival)
-        return StreamReport(
+        return _make_stream(
             index=line.index,
             label=line.label,
             stream_id=None if stream is None else stream.stream_id,

@@ -139,6 +139,7 @@ def read_events(value: str | None) -> frozenset[int]:
     return frozenset(event for event in events if event <= 255)
 
 
+@lru_cache(maxsize=64)
 def write_events(events: frozenset[int]) -> str:
     """Write an event list, for example `0-15,66` (RFC 4733 section 2.4.1)."""
     runs: list[list[int]] = []

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from siprec_core.errors import LocalProtocolError, NegotiationError
 from siprec_core.findings import Finding, finding
+from siprec_core.quick import maker
 from siprec_core.sdp.attributes import Attribute, read_events, shown, write_events
 from siprec_core.sdp.crypto import (
     PREFERRED_SUITES,
@@ -126,6 +127,9 @@ class LinePlan:
             and self.crypto.same_keying(before.crypto)
             and self.remote_rtp == before.remote_rtp
         )
+
+
+_make_plan = maker(LinePlan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +284,7 @@ def _plan_line(offer: SessionDescription, index: int, policy: _Policy) -> tuple[
     if media.bandwidth("RR") == 0:
         # RFC 3556 2: no RTCP bandwidth for those that do not send RTP, which we never do.
         remote_rtcp = None
-    line = LinePlan(
+    line = _make_plan(
         index=index,
         accepted=True,
         refusal=None,
@@ -311,7 +315,7 @@ def _protocol_refusal(offered: str, srtp: SrtpPolicy) -> str | None:
 
 
 def _refused(media: MediaDescription, index: int, reason: str, refusal: _Refusal) -> tuple[LinePlan, _Refusal]:
-    line = LinePlan(
+    line = _make_plan(
         index=index,
         accepted=False,
         refusal=reason,

@@ -6,11 +6,12 @@ goes a slower way.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from siprec_core.errors import RemoteProtocolError
 from siprec_core.findings import Finding, finding
+from siprec_core.quick import maker
 from siprec_core.sip.grammar import (
     BLANKS,
     QUOTED_STRING,
@@ -68,7 +69,7 @@ class Via:
     """Name and version."""
 
     @classmethod
-    def parse(cls, text: str, *, field: str = "Via", findings: list[Finding] | None = None) -> Self:
+    def parse(cls, text: str, *, field: str = "Via", findings: list[Finding] | None = None) -> "Via":
         """Read one entry of a Via field.
 
         Raises RemoteProtocolError, also for an empty parameter (RFC 4475 section 3.1.2.1).
@@ -77,7 +78,7 @@ class Via:
         if match is not None:
             transport, host, digits, plain = match.groups()
             known = Parameters.split_plain(plain, field=field, findings=findings)
-            return cls(transport.upper(), host, int(digits) if digits else None, known)
+            return _make_via(transport.upper(), host, int(digits) if digits else None, known)
         odd = _VIA.fullmatch(text)
         if odd is None:
             raise RemoteProtocolError("not a Via", field=field)
@@ -86,7 +87,7 @@ class Via:
         if host_port is None:
             raise RemoteProtocolError("malformed sent-by", field=field)
         read = Parameters.parse(parameters, field=field, findings=findings, forgive_empty=False)
-        return cls(transport.upper(), host_port[0], host_port[1], read, f"{name}/{version}")
+        return _make_via(transport.upper(), host_port[0], host_port[1], read, f"{name}/{version}")
 
     @property
     def branch(self) -> str | None:
@@ -109,9 +110,9 @@ class Via:
         """The source port, filled in by the receiver; None while the parameter is a flag, absent or no port."""
         return read_number(self.parameters.get("rport") or "", 65_535)
 
-    def with_parameter(self, name: str, value: str | None) -> Self:
+    def with_parameter(self, name: str, value: str | None) -> "Via":
         """Give a copy with one parameter set."""
-        return replace(self, parameters=self.parameters.with_(name, value))
+        return _make_via(self.transport, self.host, self.port, self.parameters.with_(name, value), self.protocol)
 
     def __str__(self) -> str:
         return f"{self.protocol}/{self.transport} {write_host_port(self.host, self.port)}{self.parameters}"
@@ -128,7 +129,7 @@ class NameAddr:
     parameters: Parameters = NO_PARAMETERS
 
     @classmethod
-    def parse(cls, text: str, *, field: str = "address", findings: list[Finding] | None = None) -> Self:
+    def parse(cls, text: str, *, field: str = "address", findings: list[Finding] | None = None) -> "NameAddr":
         """Read a name-addr or an addr-spec with header parameters.
 
         Raises RemoteProtocolError when no address can be made out.
@@ -137,21 +138,21 @@ class NameAddr:
         if match is not None:
             quoted, plain, uri, parameters = match.groups()
             name = unquote(quoted) if quoted is not None else plain.strip(BLANKS) or None
-            return cls(name, uri, Parameters.split_plain(parameters, field=field, findings=findings))
+            return _make_name_addr(name, uri, Parameters.split_plain(parameters, field=field, findings=findings))
         # RFC 3261 20: without brackets, "any semicolon-delimited parameters are header-parameters, not URI parameters".
         bare = _USUAL_ADDR_SPEC.fullmatch(text)
         if bare is not None:
-            return cls(None, bare[1], Parameters.split_plain(bare[2], field=field, findings=findings))
-        return cls(*_read_odd_address(text.strip(BLANKS), field, [] if findings is None else findings))
+            return _make_name_addr(None, bare[1], Parameters.split_plain(bare[2], field=field, findings=findings))
+        return _make_name_addr(*_read_odd_address(text.strip(BLANKS), field, [] if findings is None else findings))
 
     @property
     def tag(self) -> str | None:
         """The dialog tag (RFC 3261 section 19.3)."""
         return self.parameters.get("tag")
 
-    def with_tag(self, tag: str) -> Self:
+    def with_tag(self, tag: str) -> "NameAddr":
         """Give a copy with the tag set."""
-        return replace(self, parameters=self.parameters.with_("tag", tag))
+        return _make_name_addr(self.display_name, self.uri, self.parameters.with_("tag", tag))
 
     def sip_uri(self) -> SipUri:
         """Read the URI. Raises RemoteProtocolError when it is no well-formed SIP URI."""
@@ -162,6 +163,9 @@ class NameAddr:
             return "*"
         name = "" if self.display_name is None else quote(self.display_name) + " "
         return f"{name}<{self.uri}>{self.parameters}"
+
+
+_make_via, _make_name_addr = maker(Via), maker(NameAddr)
 
 
 def _read_odd_address(text: str, field: str, findings: list[Finding]) -> tuple[str | None, str, Parameters]:

@@ -181,8 +181,9 @@ def key_of(name: str) -> str:
 
 
 def _writable(name: str, value: str) -> str:
-    if not is_token(name):
+    if name not in USUAL_SPELLINGS and not is_token(name):
         raise LocalProtocolError(f"{name!r} is not a header field name")
-    if _UNWRITABLE.search(value) is not None:
+    # Of the characters that cannot be written none is printable, and of ASCII that is quickly told.
+    if not (value.isascii() and value.isprintable()) and _UNWRITABLE.search(value) is not None:
         raise LocalProtocolError(f"the value of {name} holds CR, LF, NUL or text that is no Unicode")
     return value.strip(BLANKS)

@@ -24,6 +24,8 @@ UsageId = NewType("UsageId", int)
 class UsageState(Enum):
     """Where the usage stands."""
 
+    __hash__ = object.__hash__  # that of an Enum is a call of Python, and each step looks into a table
+
     INVITED = auto()
     """Called: no final response yet."""
     ANSWERED = auto()
@@ -49,6 +51,8 @@ class UsageState(Enum):
 
 class UsageInput(Enum):
     """What can happen to a usage."""
+
+    __hash__ = object.__hash__  # that of an Enum is a call of Python, and each step looks into a table
 
     ACCEPT = auto()
     REJECT = auto()

@@ -33,6 +33,8 @@ _TIMESTAMP = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,20})?")
 class State(Enum):
     """States of all four figures."""
 
+    __hash__ = object.__hash__  # that of an Enum is a call of Python, and each step looks into a table
+
     CALLING = auto()
     TRYING = auto()
     PROCEEDING = auto()
@@ -44,6 +46,8 @@ class State(Enum):
 
 class Input(Enum):
     """What can happen to a transaction: messages from the wire, from the user, timers."""
+
+    __hash__ = object.__hash__  # that of an Enum is a call of Python, and each step looks into a table
 
     REQUEST = auto()
     """The request came again."""
