@@ -21,7 +21,7 @@ from siprec.hooks import load_hook
 from siprec.logs import EventLog
 from siprec.outcome import Exit
 from siprec.plan import ServerPlan
-from siprec.ready import ready_file
+from siprec.ready import clear_ready_file, ready_file
 from siprec.reloading import Reloader
 from siprec.service import Heartbeat, Notifier
 from siprec_core.errors import SiprecError
@@ -72,6 +72,7 @@ def run_server(service: Service) -> None:
 
     INT while draining ends the program at once; what was written of running recordings stays as it is.
     """
+    clear_ready_file(service.plan.settings.ready_file)
     worker = service.plan.settings.worker
     if worker == "sync":
         _run_sync(service)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from siprec.options import disk_reserve, port_range, positive_number, positive_seconds, seconds
-from siprec.ready import ready_file
+from siprec.ready import clear_ready_file, ready_file
 from siprec_core.errors import ConfigurationError
 from siprec_sync.space import DiskReserve
 
@@ -46,6 +46,32 @@ def test_values(read: Callable[[str], object], text: str, value: object) -> None
 def test_wrong_values(read: Callable[[str], object], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         read(text)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "1"}', b'{"pid": 0}', b'{"pid": 4194304999}', b"\xff"])
+def test_the_ready_file_of_a_dead_server_is_removed(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "ready.json"
+    path.write_bytes(content)
+    clear_ready_file(path)
+    assert not path.exists()
+
+
+def test_the_ready_file_of_another_server_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ready.json"
+    path.write_text(json.dumps({"pid": os.getppid()}))
+    clear_ready_file(path)
+    assert path.exists()
+    # In a container each server has the same number: what names this process was left by one before it.
+    path.write_text(json.dumps({"pid": os.getpid()}))
+    clear_ready_file(path)
+    assert not path.exists()
+    clear_ready_file(path)
+    clear_ready_file(None)
+
+
+def test_a_ready_file_without_a_folder_is_refused_before_anything_listens(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such file"):
+        clear_ready_file(tmp_path / "no" / "x")
 
 
 def test_ready_file_is_there_during_the_block_only(tmp_path: Path) -> None:
