@@ -19,6 +19,9 @@ def read_target(text: str) -> SipUri:
         uri = SipUri.parse(bare if _SCHEME.match(bare) else f"sip:{bare}")
     except RemoteProtocolError as error:
         raise CommandError(f"target {text!r}: {error.message}; write sip:HOST:PORT or HOST:PORT") from error
+    if not _SCHEME.match(bare) and ":" in bare.partition("@")[0] and "@" in bare:
+        # `mailto:me@example.com` would read as a user with a password (RFC 3261 19.1.1 advises against those).
+        raise CommandError(f"target {text!r}: it is no SIP URI; write sip:HOST:PORT or HOST:PORT")
     if "transport" in uri.parameters and uri.transport is None:
         raise CommandError(f"target {text!r}: the transport is udp, tcp or tls")
     if uri.scheme == "sips" and (uri.parameters.get("transport") or "").lower() == "udp":

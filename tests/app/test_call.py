@@ -247,8 +247,10 @@ def test_targets() -> None:
     assert read_target("[2001:db8::1]:5070").host == "2001:db8::1"
     assert read_target("sips:recorder").transport is Transport.TLS
     assert read_target("SIP:u@recorder;transport=tcp").transport is Transport.TCP
-    with pytest.raises(CommandError):
-        read_target("")
+    assert read_target("sip:user:secret@recorder").host == read_target("user@recorder").host == "recorder"
+    for wrong in ("", "mailto:me@example.com", "tel:+1234", "http://recorder:5060"):
+        with pytest.raises(CommandError):
+            read_target(wrong)
 
 
 def test_streams_have_a_participant_each() -> None:
