@@ -5,6 +5,7 @@ code.
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with one line and a hint."""
         raise CommandError(f"{message} (see '{self.prog} --help')")
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Why a disk, standard output included, takes no more."""
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -156,6 +161,8 @@ def _complain(error: Exception, *, debug: bool) -> int:
         code, text = Exit.USAGE, str(error)
     elif isinstance(error, OSError) and error.filename is not None:
         code, text = Exit.PROBLEMS, str(unreadable(error.filename, error))
+    elif isinstance(error, OSError) and error.errno in _NO_ROOM:
+        code, text = Exit.PROBLEMS, str(unreadable("cannot write", error))
     else:
         hint = "" if debug else " (--debug shows where)"
         code, text = Exit.INTERNAL, f"internal error: {type(error).__name__}: {error}{hint}"

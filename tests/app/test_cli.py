@@ -53,6 +53,7 @@ def test_wrong_usage_is_one_line_and_2(siprec: Program, words: list[str]) -> Non
         (CommandError("no", Exit.UNREACHABLE), 69, "siprec: no\n"),
         (ConfigurationError("max: too few"), 2, "siprec: max: too few\n"),
         (FileNotFoundError(2, "No such file", "x"), 1, "siprec: x: no such file\n"),
+        (OSError(28, "No space left on device"), 1, "siprec: cannot write: no space left on device\n"),
         (ValueError("a\nb\x1b[31m"), 70, "siprec: internal error: ValueError: a\\nb\\x1b[31m (--debug shows where)\n"),
     ],
 )
