@@ -472,8 +472,9 @@ class Replay:
             self._open_account_of_call()
             self._asked(asked)
         account = self.account
-        if account is None:
+        if account is None or (account.answered_ns is None and not self.is_journal):
             self._report(finding("capture-no-recording", "capture"))
+        if account is None:
             return
         self._invite(account)
         if account.end_reason is None:

@@ -171,6 +171,7 @@ def test_a_capture_without_an_answer_fails() -> None:
     call = Recorded().invite()
     report = report_of(rendered(foreign(packets_of(call.journal)[:1])))
     assert (report["status"], report["call_id"]) == ("failed", "call-1@example.com")
+    assert "capture-no-recording" in codes(report)
 
 
 def test_a_capture_without_a_call_fails() -> None:
