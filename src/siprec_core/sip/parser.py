@@ -228,7 +228,7 @@ def _check_fields(block: HeaderBlock, method: str | None, limits: Limits) -> Non
         block.fail(error)
         return
     if "Contact" in headers:
-        _check_contacts(headers, findings)
+        _check_contacts(headers, method, findings)
 
 
 def _check_single(headers: Headers, findings: list[Finding]) -> None:
@@ -247,14 +247,21 @@ def _check_hops(headers: Headers, limits: Limits) -> None:
             raise RemoteProtocolError(f"more than {limits.hops} entries", status_hint=status, field=name)
 
 
-def _check_contacts(headers: Headers, findings: list[Finding]) -> None:
-    """Tell what is odd about Contact; an error shows again when somebody asks for it."""
+def _check_contacts(headers: Headers, method: str | None, findings: list[Finding]) -> None:
+    """Tell what is odd about Contact; an error shows again when somebody asks for it.
+
+    `method` is that of a request, None for a response.
+    """
     try:
         contacts = [NameAddr.parse(entry, field="Contact", findings=findings) for entry in headers.values("Contact")]
     except RemoteProtocolError as error:
         findings.append(finding("sip-contact-malformed", "Contact", error.message))
     else:
         headers.keep_view("Contact", "", tuple(contacts))
+        if len(contacts) > 1 and method in ("INVITE", "UPDATE"):
+            # RFC 3261 8.1.1.8: "exactly one SIP or SIPS URI" in what can make a dialog; RFC 3311 5.1 wants the same.
+            message = f"{len(contacts)} addresses in a request that has exactly one"
+            findings.append(finding("sip-contact-malformed", "Contact", message))
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

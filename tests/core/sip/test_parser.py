@@ -222,6 +222,20 @@ def test_deviations_are_told_or_refused(changes: dict[str, str | None], code: st
     refuse(data, strict=True)
 
 
+@pytest.mark.parametrize("extra", ["", "Contact: <sip:b@192.0.2.2>\r\n"])
+@pytest.mark.parametrize(("method", "odd"), [("INVITE", True), ("UPDATE", True), ("REGISTER", False)])
+def test_several_contacts_are_told_where_one_is_due(method: str, odd: bool, extra: str) -> None:
+    contact = "<sip:a@192.0.2.1>" if extra else "<sip:a@192.0.2.1>, <sip:b@192.0.2.2>"
+    data = wire(start=f"{method} sip:a@b SIP/2.0", CSeq=f"1 {method}", Contact=contact, extra=extra)
+    message = read(data)
+    assert codes(message) == ["sip-contact-malformed"] * odd
+    assert len(message.contacts) == 2
+    if odd:
+        refuse(data, strict=True)
+    redirect = read(wire(start="SIP/2.0 302 Moved", CSeq="1 INVITE", Contact=contact, extra=extra))
+    assert codes(redirect) == []
+
+
 @pytest.mark.requirement("3261-7-a")
 def test_bare_lf() -> None:
     data = wire(Content_Length="8", body=b"a\nb\r\nc\n\n").replace(b"OPTIONS\r\n", b"OPTIONS\n")
