@@ -36,7 +36,7 @@ EXPORTS: dict[str, frozenset[str]] = {
         "Diagnostic", "DigitReceived", "Event", "FindingRaised", "MetadataUpdated", "ServerDrained", "SessionEnded",
         "SessionEstablished", "SessionRefused", "SessionRequested", "SourceFound", "StreamStalled", "StreamsChanged",
         "AudioFinished", "CallEvent", "RecordingAttempted", "RecordingAnswered", "RecordingEnded", "RecordingRefused",
-        "ServerFailed", "ServerMemory",
+        "RecordingProceeding", "ServerFailed", "ServerMemory",
         "Address", "Component", "DatagramBatch", "Entropy", "Flow", "FlowId", "Limits", "Listening", "MediaId",
         "SessionId", "SinkId", "TimeBase", "Transport",
         "AddressRecord", "DnsAnswer", "LookupFailure", "NaptrRecord", "QueryId", "RecordType", "SrvRecord",

@@ -22,6 +22,7 @@ from siprec_core.metadata.builder import MetadataBuilder
 from siprec_core.metadata.model import MetadataDocument
 from siprec_core.recording.call import CallSpec, ChangeOutcome, ClientConfig
 from siprec_core.recording.call_events import RecordingAnswered, RecordingEnded
+from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.types import Address
 from siprec_sync.calls import CallFacade, CallProgress, CallRefusedError
@@ -61,7 +62,9 @@ class StreamOutcome:
 
     label: str
     codec: str | None
-    """None when the server refused the stream."""
+    """None when the server refused the stream, or wants no audio of it."""
+    inactive: bool = False
+    """The server took the stream and wants no audio of it."""
     remote: Address | None
     """Where the server receives it."""
     suite: str | None = None
@@ -106,6 +109,8 @@ class CallOutcome:
     status: int = 0
     """0 without an answer."""
     reason: str = ""
+    retry_seconds: int | None = None
+    """The Retry-After of a refusal."""
     setup_seconds: float = 0.0
     """From the INVITE to its final answer."""
     call_id: str | None = None
@@ -157,6 +162,7 @@ class CallOutcome:
             "remote": _address(self.remote),
             "status": self.status,
             "reason": self.reason,
+            **({} if self.retry_seconds is None else {"retry_after": self.retry_seconds}),
             "setup_seconds": round(self.setup_seconds, 6),
             "call_id": self.call_id,
             "server": self.server,
@@ -197,6 +203,12 @@ def checks_of(findings: Sequence[Finding], *, encrypted: bool = False) -> dict[s
     checks = {text: tuple(found for found in findings if found.code in codes) for text, codes in wanted.items()}
     checks[GRAMMAR_CHECK] = tuple(found for found in findings if found.code not in known)
     return checks
+
+
+def is_inactive(answer: SessionDescription, index: int) -> bool:
+    """Tell whether an answer takes a media line and wants nothing sent (RFC 3264 section 6.1)."""
+    media = answer.media[index] if index < len(answer.media) else None
+    return media is not None and media.port != 0 and answer.direction_of(media) == "inactive"
 
 
 def is_kept(findings: Sequence[Finding]) -> bool:
@@ -254,7 +266,7 @@ def _call_sync(plan: CallPlan) -> CallOutcome:
         except siprec_sync.CallRefusedError as error:
             _refused(outcome, error)
         except TimeoutError:
-            outcome.unreachable = True
+            _unanswered(outcome, call.progress)
             call.stop(timeout=_CANCEL_SECONDS)
         else:
             _answered(plan, outcome, answer)
@@ -332,7 +344,7 @@ async def _call_async(plan: CallPlan) -> CallOutcome:
                 ended = await call.stop()
             _ended(outcome, plan, call.progress, ended)
         elif not outcome.status:
-            outcome.unreachable = True
+            _unanswered(outcome, call.progress)
             with anyio.move_on_after(_CANCEL_SECONDS):
                 await call.stop()
         _attempted(outcome, call.progress)
@@ -357,8 +369,17 @@ def _attempted(outcome: CallOutcome, progress: CallProgress) -> None:
         outcome.transport, outcome.remote = progress.hop.transport.value, progress.hop.remote
 
 
+def _unanswered(outcome: CallOutcome, progress: CallProgress) -> None:
+    """Take note that nobody decided in time; a server that said 1xx was reached."""
+    outcome.unreachable = progress.proceeding is None
+    if progress.proceeding is not None:
+        last = progress.proceeding
+        _decided(outcome, 408, f"no final answer, only {last.status} {last.reason}")
+
+
 def _refused(outcome: CallOutcome, error: CallRefusedError) -> None:
     _decided(outcome, error.status, error.reason)
+    outcome.retry_seconds = error.retry_seconds
     outcome.unreachable = error.local and error.status in (408, 503)
 
 
@@ -384,6 +405,7 @@ def _answered(plan: CallPlan, outcome: CallOutcome, answer: RecordingAnswered) -
         streams.append(
             StreamOutcome(
                 label=stream.label,
+                inactive=not taken and description is not None and is_inactive(description, index),
                 codec=next((name for _, name in media[index].codecs() if name), None) if taken else None,
                 suite=next((each.suite for each in media[index].crypto_attributes), None) if taken else None,
                 remote=None if connection is None else Address(connection.address, media[index].port),

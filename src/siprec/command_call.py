@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def print_report(outcome: CallOutcome) -> None:
     """Print what a call showed, for people."""
-    if not outcome.status or outcome.remote is None:
+    if not outcome.status or outcome.remote is None or outcome.unreachable:
         return
     server = f", {clean(outcome.server)}" if outcome.server else ""
     style = "green" if outcome.streams else "red"
@@ -173,6 +173,8 @@ def print_report(outcome: CallOutcome) -> None:
         f"after {outcome.setup_seconds * 1000:.0f} ms"
     )
     if not outcome.streams:
+        if hint := _hint(outcome):
+            write_text(f"  {hint}")
         return
     encrypted, impaired = outcome.encrypted, outcome.impaired
     head = (
@@ -187,7 +189,7 @@ def print_report(outcome: CallOutcome) -> None:
     rows = [
         (
             stream.label,
-            stream.codec or "refused",
+            stream.codec or ("inactive" if stream.inactive else "refused"),
             *([stream.suite or "no"] if encrypted else []),
             stream.remote,
             stream.packets_sent,
@@ -224,6 +226,17 @@ def offered_streams(
         aor = f"sip:{name.lower().replace(' ', '')}@example.com"
         streams.append(StreamSpec(label=label, aor=aor, name=name, formats=formats))
     return tuple(streams)
+
+
+def _hint(outcome: CallOutcome) -> str:
+    """Tell what can be done about a refusal."""
+    if outcome.retry_seconds is not None:
+        return f"the server wants to be asked again after {outcome.retry_seconds} s"
+    if outcome.status in (401, 407):
+        return "the server wants to know who calls: --user and --password-file tell it by Digest"
+    if 300 <= outcome.status < 400:
+        return "a redirection is not followed: call the other address"
+    return ""
 
 
 def _unreachable(outcome: CallOutcome) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from siprec.callers import GRAMMAR_CHECK, checks_of, is_kept
-from siprec.load import CallFacts, LoadPlan, LoadRun
+from siprec.callers import GRAMMAR_CHECK, checks_of, is_inactive, is_kept
+from siprec.load import NO_FINAL_ANSWER, CallFacts, LoadPlan, LoadRun
 from siprec.probe import Answer, ask_options, takes_connections
 from siprec_core.limits import Limits
+from siprec_core.sdp.model import SessionDescription
 from siprec_core.sdp.parser import parse_sdp
 from siprec_core.sip.message import Response
 from siprec_core.types import Transport
@@ -193,7 +194,7 @@ def _call(seen: Examination, facts: CallFacts, plan: LoadPlan) -> None:
     answer = facts.answer
     if answer is None or answer.response is None:
         text = f"the call was not answered: {facts.failure}"
-        seen.add("call", Verdict.BAD, text, _why_refused(facts.failure or ""))
+        seen.add("call", Verdict.BAD, text, _why_refused(facts, plan.hop.transport))
         return
     status = f"{answer.response.status} {answer.response.reason}"
     seen.add("call", Verdict.GOOD, f"the call was answered {status} after {(facts.set_up_seconds or 0) * 1000:.0f} ms")
@@ -202,6 +203,10 @@ def _call(seen: Examination, facts: CallFacts, plan: LoadPlan) -> None:
         rfc = found[0].rfc if found else ""
         seen.add("answer", _good(is_kept(found)), f"{text}{': ' + against if against else ''}", _ADVICE[text], rfc)
     _streams(seen, facts, plan)
+    if facts.end_reason == "bye":
+        advice = "The recorder hung up while it was sent audio, and recorded no more: its own log should say why."
+        seen.add("bye", Verdict.BAD, "the server ended the call before we did", advice)
+        return
     advice = "The recorder may keep the call open until a timer ends it, and the recording is late or never finished."
     text = "the BYE was answered with 200" if facts.bye_taken else "the BYE was not answered with 200"
     seen.add("bye", _good(facts.bye_taken), text, advice, "RFC 3261 15.1.2")
@@ -232,10 +237,7 @@ def _streams(seen: Examination, facts: CallFacts, plan: LoadPlan) -> None:
         codecs = [name for _, name in media[index].codecs() if name] if index < len(media) else []
         stream = sent.get(spec.label)
         if stream is None:
-            advice = "The recorder refuses the stream or wants another codec than G.711: one party will be missing."
-            seen.add(
-                "stream", Verdict.BAD, f"stream {spec.label} was refused ({', '.join(codecs) or 'no codec'})", advice
-            )
+            _missing(seen, spec.label, description, index)
             continue
         text = f"stream {spec.label}: {codecs[0] if codecs else '?'} to {stream.to}, {stream.sent} packets"
         advice = "Nobody receives on the port of the answer: a firewall, a NAT, or a recorder that is not ready."
@@ -251,22 +253,41 @@ def _streams(seen: Examination, facts: CallFacts, plan: LoadPlan) -> None:
         seen.add("ports", Verdict.NOTE, "several streams have the same address and port", advice)
 
 
+def _missing(seen: Examination, label: str, answer: SessionDescription | None, index: int) -> None:
+    """Tell why a stream was not sent."""
+    if answer is not None and is_inactive(answer, index):
+        advice = "The recorder wants no audio now (hold, or a licence that is missing): one party will be missing."
+        seen.add("stream", Verdict.BAD, f"stream {label} is inactive in the answer", advice, "RFC 7866 7.2")
+        return
+    lines = () if answer is None else answer.media
+    codecs = [name for _, name in lines[index].codecs() if name] if index < len(lines) else []
+    advice = "The recorder refuses the stream or wants another codec than G.711: one party will be missing."
+    seen.add("stream", Verdict.BAD, f"stream {label} was refused ({', '.join(codecs) or 'no codec'})", advice)
+
+
 def _good(seen: object) -> Verdict:
     return Verdict.GOOD if seen else Verdict.BAD
 
 
-def _why_refused(failure: str) -> str:
-    status = failure[:3]
+def _why_refused(facts: CallFacts, transport: Transport) -> str:
+    failure = facts.failure or ""
+    if failure == NO_FINAL_ANSWER:
+        return "The recorder has the INVITE and does not decide: it may wait for a licence, a queue or another server."
+    if not facts.heard and transport is Transport.UDP:
+        return "The INVITE got no answer: it may be too large for the path (lost fragments); try ;transport=tcp."
+    if not facts.heard:
+        return "Nothing that speaks SIP answers on this connection: check the port and the transport."
+    if failure.startswith("3"):
+        return "The recorder sends calls elsewhere, and many clients do not follow: give them the other address."
     return {
         "404": "The recorder does not know this user: try the Request-URI that it is set up for (sip:USER@HOST).",
         "403": "The recorder does not take calls from here: look at its list of allowed clients.",
         "401": "The recorder wants a password.",
         "407": "A proxy wants a password.",
-        "408": "The INVITE got no answer: it may be too large for the path (lost fragments); try ;transport=tcp.",
         "415": "The recorder does not read multipart/mixed bodies: SIPREC may be switched off.",
         "420": "The recorder does not know the extension siprec: SIPREC may be switched off.",
         "421": "The recorder asks for an extension that the call did not name: see Require in its answer.",
         "486": "The recorder is full, or has no licence left.",
         "488": "The recorder wants none of the codecs or protocols offered (G.711 over RTP/AVP): SRTP may be demanded.",
         "503": "The recorder is overloaded, full, or shutting down.",
-    }.get(status, "The recorder's own log should say why.")
+    }.get(failure[:3], "The recorder's own log should say why.")

@@ -30,6 +30,7 @@ from siprec_core.recording.call_events import (
     RecordingAnswered,
     RecordingAttempted,
     RecordingEnded,
+    RecordingProceeding,
     RecordingRefused,
     ServerFailed,
 )
@@ -58,6 +59,10 @@ from siprec_sync.tls import TlsFiles, client_context
 _BYE_TAKEN: Final = re.compile(rb"SIP/2\.0 2\d\d [^\r\n]*\r\n(?:[^\r\n]+\r\n)*?CSeq[ \t]*:[ \t]*\d+[ \t]+BYE", re.I)
 _LONGEST_WAIT_SECONDS = 0.25
 _PROGRESS_SECONDS = 0.5
+_CANCEL_SECONDS = 0.5
+"""How long a server that did not answer the INVITE in time has for the CANCEL."""
+NO_FINAL_ANSWER: Final = "no final answer"
+"""Why a call failed whose server said 1xx at most."""
 _ENDING_SECONDS = 5.0
 """How long an interrupted test waits for the answers to its BYEs."""
 
@@ -112,6 +117,8 @@ class CallFacts:
     set_up_seconds: float | None
     bye_taken: bool
     """True when the BYE got a 2xx."""
+    end_reason: str | None
+    """As `RecordingEnded` has it; None for a call that was let go of before its end."""
     invite_size: int
     """Octets of the INVITE."""
     streams: tuple[StreamFacts, ...]
@@ -169,7 +176,9 @@ class _LoadCall:
         self.invite_size = 0
         self.failure: str | None = None
         self.heard = False
-        self.stopping = False
+        self.stopped_at: float | None = None
+        """When BYE or CANCEL was sent."""
+        self.end_reason: str | None = None
         self.bye_taken = False
         self._run = run
         self._inputs: deque[Callable[[], None]] = deque()
@@ -179,7 +188,7 @@ class _LoadCall:
         """Give the client an input, then carry out what it says."""
         if message:
             self.heard = True
-            if self.stopping and _BYE_TAKEN.match(message):
+            if self.stopped_at is not None and _BYE_TAKEN.match(message):
                 self.bye_taken = True
         self._inputs.append(function)
         if self._settling:
@@ -212,7 +221,8 @@ class LoadRun:
     ) -> None:
         """Open the sockets that all calls share; `watch` is told of each call that is over.
 
-        A call that nothing was heard of after `patience_seconds` is given up; without it, SIP's own timers decide.
+        A server has `patience_seconds` for its answer to the INVITE, and as long for that to the BYE; without them,
+        SIP's own timers decide.
         Raises ConfigurationError.
         """
         self.plan = plan
@@ -290,11 +300,14 @@ class LoadRun:
                     self.result.unreachable += 1
                 call.fail(f"{output.status} {output.reason}")
             case RecordingEnded():
+                call.end_reason = output.reason
                 if call.answer is not None and output.reason != "local-bye":
                     call.fail(f"ended: {output.reason}")
                 self._finish(call)
-            case SendMedia() | AudioFinished() | ChangeConcluded() | RecordingAttempted() | ServerFailed():
+            case SendMedia() | AudioFinished() | ChangeConcluded():
                 pass  # the audio is ours to send, and nothing is changed
+            case RecordingAttempted() | RecordingProceeding() | ServerFailed():
+                pass
             case _:
                 raise LocalProtocolError("a client has no files")
 
@@ -333,13 +346,23 @@ class LoadRun:
         if begin is not None and now >= begin:
             self._begin()
         if self._patience_seconds is not None:
-            self._give_up(now - self._patience_seconds)
+            self._give_up(self._patience_seconds, now)
 
-    def _give_up(self, oldest: float) -> None:
-        for call in [each for each in self._calls if not each.heard and each.began < oldest]:
-            self.result.unreachable += 1
-            call.fail("408 no answer")
-            self._finish(call)
+    def _give_up(self, patience_seconds: float, now: float) -> None:
+        """Let go of calls whose server had its time: to say anything, to answer the INVITE, or the BYE or CANCEL."""
+        for call in list(self._calls):
+            if call.stopped_at is not None:
+                patience = patience_seconds if call.answer is not None else min(patience_seconds, _CANCEL_SECONDS)
+                if now > call.stopped_at + patience:
+                    self._finish(call)
+            elif call.answer is None and now > call.began + patience_seconds:
+                if call.heard:
+                    call.fail(NO_FINAL_ANSWER)
+                    self._stop(call)
+                else:
+                    self.result.unreachable += 1
+                    call.fail("408 no answer")
+                    self._finish(call)
 
     def _full(self) -> bool:
         over = self.result.begun >= self.plan.total or self._interrupted is not None
@@ -415,7 +438,7 @@ class LoadRun:
             self._stop(call)
 
     def _stop(self, call: _LoadCall) -> None:
-        call.stopping = True
+        call.stopped_at = self._now
         for stream in call.streams:
             self.media.remove(stream)
         call.enter(lambda: call.client.stop(now=self._now))
@@ -508,6 +531,7 @@ def _facts_of(call: _LoadCall) -> CallFacts:
         heard=call.heard,
         set_up_seconds=call.set_up_seconds,
         bye_taken=call.bye_taken,
+        end_reason=call.end_reason,
         invite_size=call.invite_size,
         streams=streams,
     )

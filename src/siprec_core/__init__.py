@@ -31,6 +31,7 @@ from siprec_core.recording.call_events import (
     RecordingAnswered,
     RecordingAttempted,
     RecordingEnded,
+    RecordingProceeding,
     RecordingRefused,
     ServerFailed,
 )
@@ -188,6 +189,7 @@ __all__ = [
     "RecordingAnswered",
     "RecordingAttempted",
     "RecordingEnded",
+    "RecordingProceeding",
     "RecordingRefused",
     "ServerFailed",
     # values and seams

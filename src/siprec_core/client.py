@@ -28,6 +28,7 @@ from siprec_core.recording.call_events import (
     RecordingAnswered,
     RecordingAttempted,
     RecordingEnded,
+    RecordingProceeding,
     RecordingRefused,
     ServerFailed,
 )
@@ -146,7 +147,7 @@ class RecordingClient(AudioDoors, WireDoors):
         if self._servers.begin((spec.uri, *spec.alternatives), now=now) is None:
             self._give_up(503, "every server wants to be left alone for a while", local=True, now=now)
             return
-        self._take_ports(spec, self._lines, now)
+        self._outbox.extend(self._lines.open_each(len(spec.streams), now=now))
 
     def pause(self, label: str, *, now: float) -> int | None:
         """Hold a stream by re-INVITE with `a=inactive` (RFC 7866 section 7.1.1.1); None when it is held already.
@@ -224,13 +225,6 @@ class RecordingClient(AudioDoors, WireDoors):
 
     # inside
 
-    def _take_ports(self, spec: CallSpec, lines: MediaLines, now: float) -> None:
-        for index in range(len(spec.streams)):
-            command = lines.open(index, mux=False, now=now)
-            if command is None:
-                raise LocalProtocolError("no free media port")
-            self._outbox.put(command)
-
     def _describe(self, now: float) -> tuple[SessionDescription, bytes]:
         """Make the first offer and the first metadata."""
         spec, lines = self._call()
@@ -297,8 +291,9 @@ class RecordingClient(AudioDoors, WireDoors):
             case CallAttempted(hop=hop):
                 self._servers.attempted(now=now)
                 self._outbox.put(RecordingAttempted(hop=hop, uri=self._servers.uri))
-            case CallProgressed():
+            case CallProgressed(response=response):
                 self._servers.heard(now=now)
+                self._outbox.put(RecordingProceeding(status=response.status, reason=response.reason))
             case CallAnswered(response=response, findings=findings):
                 self._answered(response, findings, now)
             case CallRefused(status=status, reason=reason, local=local, retry_seconds=seconds):

@@ -117,7 +117,7 @@ class WaitingClient(RecordingClient):
         self._lines.host = self.config.media_host or event.flow.local.host
         self._usage, self._invited = event.usage, True
         try:
-            self._take_ports(self._spec, self._lines, now)
+            self._outbox.extend(self._lines.open_each(len(self._spec.streams), now=now))
         except LocalProtocolError:
             self._endpoint.reject(event.usage, Refusal(503), now=now)
             self._wait_again()

@@ -20,6 +20,7 @@ from siprec_core.recording.call_events import (
     RecordingAnswered,
     RecordingAttempted,
     RecordingEnded,
+    RecordingProceeding,
     RecordingRefused,
     ServerFailed,
 )
@@ -43,12 +44,14 @@ MOST_AHEAD_SECONDS = 0.2
 class CallRefusedError(SiprecError):
     """The recording server refused the call, was silent (408) or could not be reached (503)."""
 
-    def __init__(self, status: int, reason: str, *, local: bool = False) -> None:
+    def __init__(self, status: int, reason: str, *, local: bool = False, retry_seconds: int | None = None) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
         self.local = local
         """True when no response of the server's says so."""
+        self.retry_seconds = retry_seconds
+        """The server's Retry-After."""
 
 
 class ChangeRefusedError(SiprecError):
@@ -70,6 +73,8 @@ class CallProgress:
         """Where the INVITE went last, None while no server is found."""
         self.answered: RecordingAnswered | None = None
         self.refused: RecordingRefused | None = None
+        self.proceeding: RecordingProceeding | None = None
+        """What the server that is asked said last without deciding."""
         self.failed_servers: list[ServerFailed] = []
         """Servers that did not take the call, before the one that did or the last one."""
         self.ended: RecordingEnded | None = None
@@ -84,7 +89,9 @@ class CallProgress:
         """Take an event."""
         match event:
             case RecordingAttempted():
-                self.hop = event.hop
+                self.hop, self.proceeding = event.hop, None
+            case RecordingProceeding():
+                self.proceeding = event
             case ServerFailed():
                 self.failed_servers.append(event)
             case RecordingAnswered():
@@ -130,7 +137,10 @@ class CallProgress:
         if self.answered is not None:
             return self.answered
         if self.refused is not None:
-            raise CallRefusedError(self.refused.status, self.refused.reason, local=self.refused.local)
+            refused = self.refused
+            raise CallRefusedError(
+                refused.status, refused.reason, local=refused.local, retry_seconds=refused.retry_seconds
+            )
         raise CallRefusedError(487, self.ended.reason if self.ended else "the call was stopped", local=True)
 
     def expect(self, change: int | None) -> int | None:

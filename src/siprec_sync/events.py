@@ -18,6 +18,7 @@ from siprec_core.recording.call_events import (
     RecordingAnswered,
     RecordingAttempted,
     RecordingEnded,
+    RecordingProceeding,
     RecordingRefused,
     ServerFailed,
 )
@@ -341,6 +342,8 @@ def log_call_event(event: CallEvent) -> None:
     match event:
         case RecordingAttempted():
             level, text = logging.INFO, f"calling {event.hop.remote} over {event.hop.transport.value}"
+        case RecordingProceeding():
+            level, text = logging.DEBUG, f"not yet: {event.status} {event.reason}"
         case RecordingAnswered():
             level, text = logging.INFO, f"answered, streams {', '.join(event.labels)}"
         case ServerFailed():

@@ -24,7 +24,10 @@ class Double:
 
     def __init__(self) -> None:
         self.status = "200 OK"
-        self.bye_status = "200 OK"
+        self.bye_status: str | None = "200 OK"
+        self.cancel_status: str | None = None
+        self.extra = ""
+        self.hangs_up = False
         self.media_port: int | None = None
         self.change_status: str | None = None
         self.answers_options = False
@@ -32,6 +35,8 @@ class Double:
         self.refuses_last = False
         self.bodies: list[str] = []
         self.from_ = ""
+        self.client = ""
+        """Where it waits for requests."""
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.target = f"127.0.0.1:{self.socket.getsockname()[1]}"
@@ -51,11 +56,26 @@ class Double:
             if not data:
                 return
             method = data.split(b" ", 1)[0]
-            if method in (b"INVITE", b"BYE") or (method == b"OPTIONS" and self.answers_options):
+            answered = {
+                b"INVITE": True,
+                b"BYE": self.bye_status is not None,
+                b"CANCEL": self.cancel_status is not None,
+                b"OPTIONS": self.answers_options,
+            }
+            if answered.get(method):
                 self.socket.sendto(self._answer(data, method == b"INVITE"), source)
+            if method == b"ACK" and self.hangs_up:
+                self.socket.sendto(self._bye(data), source)
+
+    def _bye(self, ack: bytes) -> bytes:
+        head = f"BYE sip:{self.client} SIP/2.0\r\nVia: SIP/2.0/UDP {self.target};branch=z9hG4bKbye\r\n"
+        head += f"From: {field(ack, 'To')}\r\nTo: {field(ack, 'From')}\r\nCall-ID: {field(ack, 'Call-ID')}\r\n"
+        return f"{head}CSeq: 1 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n".encode()
 
     def _answer(self, data: bytes, is_invite: bool) -> bytes:
-        status = self.status if is_invite else self.bye_status
+        status = self.status if is_invite else (self.bye_status or "")
+        if data.startswith(b"CANCEL"):
+            status = self.cancel_status or ""
         if is_invite and self.change_status is not None and ";tag=" in field(data, "To"):
             status = self.change_status
         head = HEAD.format(
@@ -66,11 +86,13 @@ class Double:
             call_id=field(data, "Call-ID"),
             cseq=field(data, "CSeq"),
         )
+        head += self.extra
         text = ""
         if data.startswith(b"OPTIONS"):
             head += "Allow: INVITE, ACK, BYE\r\n"
         if is_invite:
             self.from_ = field(data, "From")
+            self.client = field(data, "Via").split()[1].partition(";")[0]
             self.bodies.append(body(data))
             offer = body(data).partition("\r\n\r\n")[2].partition("\r\n--")[0]
             text = offer.replace("a=sendonly", "a=recvonly")
@@ -140,6 +162,32 @@ def test_a_refusal_is_1(siprec: Program, double: Double, worker: str) -> None:
     double.status = "503 Service Unavailable"
     done = siprec("call", double.target, "--json", "-k", worker)
     assert (done.code, done.json["status"], done.json["streams"]) == (1, 503, [])
+
+
+def test_what_is_to_be_done_about_a_refusal(siprec: Program, double: Double) -> None:
+    double.status, double.extra = "503 Full", "Retry-After: 30\r\n"
+    assert siprec("call", double.target, "--json").json["retry_after"] == 30
+    assert "asked again after 30 s" in siprec("call", double.target).out
+    double.status, double.extra = "401 Unauthorized", ""
+    assert "--user" in siprec("call", double.target).out
+    double.status = "302 Moved"
+    assert "not followed" in siprec("call", double.target).out
+
+
+@pytest.mark.parametrize("worker", ["asyncio", "sync"])
+def test_a_server_that_never_decides_was_reached(siprec: Program, double: Double, worker: str) -> None:
+    double.status = "180 Ringing"
+    done = siprec("call", double.target, "-k", worker, "--timeout", "0.3")
+    assert (done.code, done.err) == (1, "")
+    assert "408 no final answer, only 180 Ringing" in done.out
+
+
+def test_a_stream_that_is_inactive_was_not_refused(siprec: Program, double: Double) -> None:
+    double.changes = (("a=recvonly", "a=inactive"),)
+    done = siprec("call", double.target, "--seconds", "0.1")
+    assert done.code == 1
+    assert done.out.count(" inactive ") == 2
+    assert "refused" not in done.out
 
 
 @pytest.mark.parametrize("worker", ["asyncio", "trio", "sync"])

@@ -130,3 +130,47 @@ def test_an_untrusted_certificate_is_explained(siprec: Program, tmp_path: Path) 
     assert trusted.code == 0
     assert looks(trusted, "tls")[0]["text"].startswith("TLSv1")
     assert looks(unchecked, "tls")[0]["verdict"] == "note"
+
+
+def test_a_server_that_never_decides_is_explained_in_time(siprec: Program, double: Double) -> None:
+    double.status = "183 Session Progress"
+    done = siprec("doctor", double.target, "--timeout", "0.3", "--json")
+    assert done.code == 1
+    (look,) = looks(done, "call")
+    assert look["text"] == "the call was not answered: no final answer"
+    assert "does not decide" in look["advice"]
+
+
+def test_a_bye_without_answer_is_waited_for_as_long_as_was_told(siprec: Program, double: Double) -> None:
+    double.bye_status = None
+    done = siprec("doctor", double.target, "--seconds", "0.1", "--timeout", "0.3", "--json")
+    assert done.code == 1
+    assert [look["text"] for look in looks(done, "bye")] == ["the BYE was not answered with 200"]
+
+
+def test_a_server_that_hangs_up_is_told_from_one_without_answer(siprec: Program, double: Double) -> None:
+    double.hangs_up = True
+    done = siprec("doctor", double.target, "--seconds", "1", "--timeout", "0.3", "--json")
+    assert done.code == 1
+    assert [look["text"] for look in looks(done, "bye")] == ["the server ended the call before we did"]
+
+
+def test_an_inactive_stream_and_a_redirection_are_explained(siprec: Program, double: Double) -> None:
+    double.changes = (("a=recvonly", "a=inactive"),)
+    done = siprec("doctor", double.target, "--timeout", "0.3", "--json")
+    assert {look["text"] for look in looks(done, "stream")} == {
+        "stream 1 is inactive in the answer",
+        "stream 2 is inactive in the answer",
+    }
+    double.status = "302 Moved"
+    done = siprec("doctor", double.target, "--timeout", "0.3", "--json")
+    assert "elsewhere" in looks(done, "call")[0]["advice"]
+
+
+def test_silence_on_a_connection_is_not_taken_for_lost_fragments(siprec: Program) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        done = siprec("doctor", f"127.0.0.1:{sock.getsockname()[1]};transport=tcp", "--timeout", "0.3", "--json")
+    assert done.code == 69
+    assert "Nothing that speaks SIP" in looks(done, "call")[0]["advice"]

@@ -20,6 +20,7 @@ from siprec_core.recording.call_events import (
     AudioFinished,
     RecordingAnswered,
     RecordingEnded,
+    RecordingProceeding,
     RecordingRefused,
 )
 from siprec_core.recording.commands import BindMedia, CloseMedia, OpenFlow, SendDatagram, SendMedia, SendStream
@@ -262,6 +263,14 @@ def test_stopping_a_call_that_nobody_answers_ends_with_the_invite() -> None:
     bench.stop()
     bench.run(32.0)
     assert bench.of(RecordingEnded) == [RecordingEnded(reason="cancelled")]
+
+
+def test_each_provisional_response_is_told() -> None:
+    bench = Bench()
+    bench.receive(response_to(bench.sent[0], 100))
+    bench.receive(response_to(bench.sent[0], 183))
+    assert [each.status for each in bench.of(RecordingProceeding)] == [100, 183]
+    assert bench.of(RecordingRefused) == []
 
 
 def test_a_cancel_that_nobody_hears_ends_after_64_t1() -> None:

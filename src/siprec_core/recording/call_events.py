@@ -20,6 +20,14 @@ class RecordingAttempted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingProceeding:
+    """The server has the INVITE and has not decided: each provisional response (1xx, RFC 3261 section 13.2.2.1)."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFailed:
     """A server did not take the call, which goes on to the next one."""
 
@@ -91,6 +99,7 @@ class RecordingEnded:
 
 CallEvent: TypeAlias = (
     RecordingAttempted
+    | RecordingProceeding
     | ServerFailed
     | RecordingAnswered
     | RecordingRefused

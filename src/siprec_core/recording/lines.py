@@ -1,9 +1,11 @@
 """The media lines of one recording session: ports, bindings, and what the drivers were asked to bind."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
 from siprec_core.entropy import Ids
+from siprec_core.errors import LocalProtocolError
 from siprec_core.media.commands import BindMedia, CloseMedia
 from siprec_core.recording.ports import PortPool
 from siprec_core.types import Address, MediaId, SinkId
@@ -101,6 +103,14 @@ class MediaLines:
         self._lines[index] = line
         self._by_media[line.media] = line
         return BindMedia(media=line.media, rtp=line.rtp, rtcp=line.rtcp)
+
+    def open_each(self, count: int, *, now: float) -> Iterator[BindMedia]:
+        """Take ports for the first lines, each when it is asked for; raises LocalProtocolError when the pool is dry."""
+        for index in range(count):
+            command = self.open(index, mux=False, now=now)
+            if command is None:
+                raise LocalProtocolError("no free media port")
+            yield command
 
     def retry(self, line: MediaLine, *, now: float) -> BindMedia | None:
         """Try another port for a line whose binding failed; None after enough attempts or when the pool is dry."""

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siprec_core.entropy import Ids
+from siprec_core.errors import LocalProtocolError
 from siprec_core.media.commands import BindMedia, CloseMedia
 from siprec_core.recording.lines import BIND_ATTEMPTS, MediaLines, Resources
 from siprec_core.recording.ports import PortPool
@@ -113,3 +114,10 @@ def test_every_port_comes_back_in_the_end(steps: list[tuple[str, int]]) -> None:
     for media in list(lines.closing):
         lines.closed(media, now=0.0)
     assert len(shared.ports) == 6
+
+
+def test_lines_are_opened_as_far_as_ports_reach() -> None:
+    lines = MediaLines(resources(pairs=2), host="192.0.2.1")
+    with pytest.raises(LocalProtocolError, match="no free media port"):
+        list(lines.open_each(3, now=0.0))
+    assert lines.indexes() == [0, 1]
