@@ -10,6 +10,7 @@ messages together again.
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
@@ -65,6 +66,7 @@ def _pair(source: Address, destination: Address) -> _Pair:
     return _Pair(packed_source, packed_destination, ports, len(packed_source) == 4)
 
 
+@lru_cache(maxsize=1024)
 def _packed(host: str) -> bytes:
     try:
         address: IPv4Address | IPv6Address = ip_address(host)

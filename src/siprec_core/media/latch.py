@@ -8,6 +8,7 @@ old source stays.
 """
 
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 
 from siprec_core.types import Address
@@ -88,10 +89,14 @@ def usable_address(address: Address | None) -> Address | None:
     multicast)."""
     if address is None or address.port == 0:
         return None
+    host = _usable_host(address.host)
+    return None if host is None else Address(host, address.port)
+
+
+@lru_cache(maxsize=1024)
+def _usable_host(host: str) -> str | None:
     try:
-        host = ip_address(address.host)
+        address = ip_address(host)
     except ValueError:
         return None
-    if host.is_unspecified or host.is_multicast:
-        return None
-    return Address(str(host), address.port)
+    return None if address.is_unspecified or address.is_multicast else str(address)

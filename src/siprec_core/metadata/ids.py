@@ -4,9 +4,12 @@ import hashlib
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from functools import lru_cache
 
 _UNIQUE_ID = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """Base64 of 16 octets in its one canonical spelling."""
+_UNIQUE_ID_SIZE = 24
+"""Characters of that."""
 _TEXTUAL_UUID = re.compile(
     r"(?:urn:uuid:)?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})", re.I
 )
@@ -24,11 +27,19 @@ def is_unique_id(text: str) -> bool:
 
 def id_key(text: str) -> str:
     """Give what two spellings of one id share: the decoded octets when they are 16, else the text; case matters."""
+    # Each id of a document is asked about some ten times; a text of another length is not kept, it may be long.
+    return _usual_id_key(text) if len(text) == _UNIQUE_ID_SIZE else _id_key(text)
+
+
+def _id_key(text: str) -> str:
     if _UNIQUE_ID.fullmatch(text):
         return text
     compact = "".join(text.split())
-    octets = _sixteen_octets(compact) if len(compact) == 24 else None
+    octets = _sixteen_octets(compact) if len(compact) == _UNIQUE_ID_SIZE else None
     return compact if octets is None else b64encode(octets).decode("ascii")
+
+
+_usual_id_key = lru_cache(maxsize=1024)(_id_key)
 
 
 def unique_id_for(text: str) -> str:

@@ -51,6 +51,7 @@ _LEGIBLE = re.compile(rb"(?<![\r\n])[^\r\n]")
 """What is blotted out of credentials: line ends stay, and the blank that makes a line go on."""
 _TEXT_SIZE = 2_000
 """Characters that are kept of a text in a note which is too long as a whole."""
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False).encode
 _BLOCK_HEAD = struct.Struct("<III")
 """Type and size of a block, and of a packet the interface."""
 _FLOWS = 64
@@ -328,12 +329,12 @@ def read_note(comment: str) -> dict[str, JsonValue] | None:
 
 
 def _comment(content: dict[str, JsonValue]) -> str:
-    comment = json.dumps(content, ensure_ascii=False, separators=(", ", ": "))
+    comment = _ENCODE(content)
     if len(comment.encode("utf-8", "backslashreplace")) <= OPTION_SIZE:
         return comment
     # Only a peer's text can be that long. Twelve octets is the longest a character becomes.
     cut = {key: value[:_TEXT_SIZE] if isinstance(value, str) else value for key, value in content.items()}
-    comment = json.dumps(cut, ensure_ascii=False, separators=(", ", ": "))
+    comment = _ENCODE(cut)
     if len(comment.encode("utf-8", "backslashreplace")) <= OPTION_SIZE:
         return comment
     raise LocalProtocolError(f"a note of kind {content[NOTE_KEY]!r} is too long")

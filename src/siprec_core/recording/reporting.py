@@ -58,7 +58,7 @@ class LineReports:
 
     def next_timeout(self) -> float | None:
         """Give the instant at which the next report is due."""
-        return earliest(*(reporter.next_timeout() for reporter in self._reporters.values()))
+        return earliest(*[reporter.next_timeout() for reporter in self._reporters.values()])
 
     def due(self, *, now: float) -> Iterator[SendMedia]:
         """Give the reports whose time has come."""

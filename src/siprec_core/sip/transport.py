@@ -447,6 +447,7 @@ def mark_top_via(request: Request, flow: Flow) -> None:
     marked = _marked(via, flow)
     if marked != via:
         request.headers.replace_first("Via", str(marked))
+        request.headers.keep_view("Via", "top", marked)
 
 
 def _marked(via: Via, flow: Flow) -> Via:
