@@ -100,6 +100,9 @@ class Limits:
     """New synchronisation sources of one line in one second."""
     ssrcs_reported: int = 256
     """Sources of one line, contributing ones too, that its statistics list one by one; the rest is only summed."""
+    source_silent_seconds: float = 10.0
+    """Silence (of RTP and RTCP, on a line not on hold) after which another source may pass its probation and take a
+    line over; 0 = never. Stops strangers from taking a line whose source lives."""
     goodbyes_remembered: int = 64
     """Sources of one line whose RTCP BYE is remembered until a packet of theirs comes: stops floods of forged ones."""
     srtp_ssrcs: int = 1_024

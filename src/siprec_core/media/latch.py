@@ -4,7 +4,8 @@ The peer's description announces one address. Packets from there are taken at on
 with a port of their own for sending come from elsewhere: such a source is learnt after its probation, as long as
 nothing came from the announced address, and then locked. The announced address takes the line over from a learnt one,
 never the reverse. A re-offer that announces another address lets the line be learnt anew; until somebody passes, the
-old source stays.
+old source stays. A line whose source has been silent for long, RTP and RTCP both, without a hold, is learnt anew too:
+media servers fail over without a word. As long as a source lives nobody else can become it.
 """
 
 from enum import Enum
@@ -30,9 +31,24 @@ class Standing(Enum):
 class SourceLatch:
     """The addresses of one line: announced, locked, allowed for RTCP."""
 
-    __slots__ = ("_learning", "announced", "announced_rtcp", "locked")
+    __slots__ = (
+        "_alive_at",
+        "_held",
+        "_learning",
+        "_silent_seconds",
+        "announced",
+        "announced_rtcp",
+        "changes",
+        "locked",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, silent_seconds: float = 0.0) -> None:
+        """Begin without any address; `silent_seconds` is `Limits.source_silent_seconds`."""
+        self._silent_seconds = silent_seconds
+        self._held = False
+        self.changes = 0
+        """Times that another source was locked after the first one."""
+        self._alive_at = float("-inf")
         self.announced: Address | None = None
         """RTP address of the peer's description, in the form that sources have; None when it has no usable one."""
         self.announced_rtcp: Address | None = None
@@ -58,6 +74,23 @@ class SourceLatch:
             return Standing.ANNOUNCED
         return Standing.LEARNABLE if self._learning else Standing.FOREIGN
 
+    def heard(self, at: float) -> None:
+        """Take a sign of life of the source besides its packets."""
+        self._alive_at = max(self._alive_at, at)
+
+    def hold(self, *, held: bool, now: float) -> None:
+        """Take whether the line is held: its source may be silent then, and begins to be missed at the end."""
+        if self._held and not held:
+            self.heard(now)
+        self._held = held
+
+    def abandoned_at(self, last_packet: float | None) -> float:
+        """Give the instant from which on the source counts as gone, by the arrival of its last packet; infinite for
+        never."""
+        if self._held or not self._silent_seconds or last_packet is None:
+            return float("inf")
+        return max(self._alive_at, last_packet) + self._silent_seconds
+
     def admits_rtcp(self, source: Address) -> bool:
         """Tell whether RTCP of this sender belongs to the line: any port of a host that is announced or locked."""
         return any(
@@ -80,6 +113,7 @@ class SourceLatch:
 
     def lock(self, source: Address) -> None:
         """Make this address the source."""
+        self.changes += self.locked is not None and self.locked != source
         self.locked = source
         self._learning = False
 

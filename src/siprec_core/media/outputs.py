@@ -17,6 +17,8 @@ class SourceLocked:
     """The synchronisation source that was believed."""
     announced: bool
     """True when it is the address of the peer's description, False when it was learnt."""
+    previous: Address | None = None
+    """Where they came from before, None for the first source."""
     at: float
     """Arrival of the packet that decided, seconds on the driver's clock."""
 

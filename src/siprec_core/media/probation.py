@@ -117,6 +117,12 @@ class ProbationTable:
         self._release(self._rtcp)
         return waiting
 
+    def forget_before(self, source: Address, ssrc: int, instant: float) -> None:
+        """Forget a candidate of which something that arrived before an instant is held."""
+        candidate = self._candidates.get((source, ssrc))
+        if candidate is not None and candidate.waiting and candidate.waiting[0].datagram.arrival < instant:
+            self._drop((source, ssrc))
+
     def keep_only(self, sources: tuple[Address | None, ...]) -> None:
         """Forget the candidates of all other source addresses."""
         for key in [key for key in self._candidates if key[0] not in sources]:

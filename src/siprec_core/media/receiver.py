@@ -95,7 +95,7 @@ class MediaReceiver:
         self._updated = False
         """True when a re-offer may have admitted what is held, until the next call accepts it."""
         self._limits = limits
-        self._latch = SourceLatch()
+        self._latch = SourceLatch(limits.source_silent_seconds)
         self._probation = ProbationTable(limits)
         self._outbox: Outbox[MediaOutput] = Outbox()
         self._control = ControlRecord(limits)
@@ -138,6 +138,7 @@ class MediaReceiver:
         if not self._latch.learning:
             self._probation.keep_only((self._latch.locked, self._latch.announced))
         self._formats.update((entry.payload_type, entry) for entry in spec.formats)
+        self._latch.hold(held=spec.direction == "inactive", now=now)
         for source in self._sources.values():
             source.forget_formats()
             if resumed:
@@ -204,6 +205,7 @@ class MediaReceiver:
             first_arrival=sum_.first_arrival if sum_ else None,
             last_arrival=sum_.last_arrival if sum_ else None,
             source=self._latch.locked,
+            source_changes=self._latch.changes,
             ssrcs=tuple(self._ssrcs),
             csrcs=tuple(self._csrcs),
             payload_types=tuple(self._payload_types),
@@ -259,8 +261,13 @@ class MediaReceiver:
             return self._receive_rtcp(data, source, arrival, index, Component.RTP)
         standing = self._latch.standing(source)
         if standing is Standing.FOREIGN:
-            self._findings.foreign(source, self._latch.locked, arrival)
-            return False
+            abandoned_at = self._latch.abandoned_at(self.last_arrival)
+            if arrival < abandoned_at:
+                self._findings.foreign(source, self._latch.locked, arrival)
+                return False
+            standing = Standing.LEARNABLE
+            # What came while the source was alive speaks for nobody.
+            self._probation.forget_before(source, int.from_bytes(data[8:12], "big"), abandoned_at)
         if kind not in (DatagramKind.RTP, DatagramKind.RTCP):
             self._findings.other_protocol(kind, arrival)
             return False
@@ -388,7 +395,7 @@ class MediaReceiver:
         latch.lock(source)
         self._probation.keep_only((source, latch.announced))
         announced = source == latch.announced
-        self._outbox.put(SourceLocked(source=source, ssrc=ssrc, announced=announced, at=arrival))
+        self._outbox.put(SourceLocked(source=source, ssrc=ssrc, announced=announced, previous=previous, at=arrival))
         if previous is not None:
             self._findings.add(
                 "source-changed", f"RTP comes from {source}, before from {previous}", arrival, replayable=True
@@ -441,6 +448,7 @@ class MediaReceiver:
         self, packets: Sequence[RtcpPacket], source: Address, arrival: float, component: Component
     ) -> None:
         self._rtcp_received[component] += 1
+        self._latch.heard(arrival)
         self._rtcp_source = source
         if component is Component.RTP and not self._spec.rtcp_mux:
             self._findings.add("rtcp-not-multiplexed", None, arrival, replayable=True)

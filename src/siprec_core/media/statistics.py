@@ -80,6 +80,8 @@ class LineStatistics:
     last_arrival: float | None
     source: Address | None
     """Where the packets come from."""
+    source_changes: int = 0
+    """Times that they came from elsewhere than before."""
     ssrcs: tuple[int, ...]
     """In order of appearance, at most `Limits.ssrcs_reported`."""
     csrcs: tuple[int, ...]

@@ -422,6 +422,7 @@ class RecordingAccount:
             packets_duplicate=statistics.packets_duplicate,
             packets_reordered=statistics.packets_reordered,
             packets_rejected=statistics.packets_rejected if line.rejected is None else line.rejected,
+            source_changes=statistics.source_changes,
             jitter=statistics.jitter,
             first_packet_ns=first_ns,
             last_packet_ns=last_ns,

@@ -57,6 +57,8 @@ class StreamReport:
     packets_duplicate: int
     packets_reordered: int
     packets_rejected: int
+    source_changes: int = 0
+    """Times that packets came from another address than before."""
     jitter: float
     """Seconds (RFC 3550 appendix A.8)."""
     first_packet_ns: int | None
@@ -88,6 +90,7 @@ class StreamReport:
             "packets_duplicate": self.packets_duplicate,
             "packets_reordered": self.packets_reordered,
             "packets_rejected": self.packets_rejected,
+            "source_changes": self.source_changes,
             "jitter": round(self.jitter, 6),
             "first_packet_at": _instant(self.first_packet_ns),
             "last_packet_at": _instant(self.last_packet_ns),

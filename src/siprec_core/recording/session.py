@@ -38,7 +38,7 @@ from siprec_core.recording.exchanges import (
     Signal,
     recording_directory,
 )
-from siprec_core.recording.journal import NoteFields
+from siprec_core.recording.journal import JsonValue, NoteFields
 from siprec_core.recording.lines import Resources
 from siprec_core.recording.listening import SessionListening
 from siprec_core.recording.plane import LineReport
@@ -384,8 +384,7 @@ class RecordingSession(SessionExchanges):
         if isinstance(output, SourceLocked):
             label = self.account.lines[line].label
             self._outbox.put(SourceFound(session=self.id, label=label, source=output.source, ssrc=output.ssrc))
-            fields: NoteFields = {"source": [*output.source], "ssrc": output.ssrc, "announced": output.announced}
-            self._note("source-locked", fields, now=output.at, line=line)
+            self._note("source-locked", _source_fields(output), now=output.at, line=line)
         elif isinstance(output, KeyPressed):
             self._digit_received(self.account.lines[line].label, output.press.digit, output.press.at)
         elif isinstance(output, SenderReported):
@@ -482,3 +481,14 @@ def _packet_counts(account: RecordingAccount, secure: SecureLines) -> tuple[dict
     counts = {index: line.receiver.statistics() for index, line in account.lines.items()}
     received = {index: count.packets_received for index, count in counts.items()}
     return received, {index: count.packets_rejected + secure.packets_rejected(index) for index, count in counts.items()}
+
+
+def _source_fields(locked: SourceLocked) -> NoteFields:
+    fields: dict[str, JsonValue] = {
+        "source": [*locked.source],
+        "ssrc": locked.ssrc,
+        "announced": locked.announced,
+    }
+    if locked.previous is not None:
+        fields["previous"] = [*locked.previous]
+    return fields

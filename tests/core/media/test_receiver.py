@@ -287,6 +287,52 @@ def test_a_re_offer_without_another_address_keeps_the_lock(remote: Address | Non
     assert recorded.receiver.statistics().packets_received == 5
 
 
+@pytest.mark.parametrize("first", [ANNOUNCED, ELSEWHERE])
+def test_a_source_that_is_gone_is_followed_by_one_that_passes_its_probation(first: Address) -> None:
+    recorded = line().feed(run(0, 5, source=first), run(900, 1, source=FOREIGN, ssrc=2, at=9.9))
+    recorded.feed(run(901, 1, source=FOREIGN, ssrc=2, at=10.2))
+    assert recorded.receiver.statistics().source == first, "what came while the source counted speaks for nobody"
+    recorded.feed(run(902, 3, source=FOREIGN, ssrc=2, at=10.22))
+    statistics = recorded.receiver.statistics()
+    assert (statistics.source, statistics.source_changes) == (FOREIGN, 1)
+    assert (statistics.packets_received, statistics.packets_rejected) == (9, 1)
+    (_, locked) = [output for output in recorded.outputs if isinstance(output, SourceLocked)]
+    assert (locked.source, locked.previous, locked.announced) == (FOREIGN, first, False)
+    recorded.feed(run(5, 3, source=ANNOUNCED, at=10.4))
+    assert recorded.receiver.statistics().source == ANNOUNCED, "who was announced may always come back"
+
+
+def test_a_stranger_gains_nothing_while_the_source_lives() -> None:
+    alive = [Datagram(rtp(number), ANNOUNCED, number * 9.0) for number in range(5)]
+    strange = run(900, 2_200, source=FOREIGN, ssrc=2)
+    recorded = line().feed(sorted([*alive, *strange], key=lambda each: each.arrival))
+    statistics = recorded.receiver.statistics()
+    assert (statistics.source, statistics.source_changes, statistics.packets_rejected) == (ANNOUNCED, 0, 2_200)
+
+
+def test_reports_are_a_sign_of_life() -> None:
+    recorded = line().feed(run(0, 5), [rtcp(RECEIVER_REPORT, at=8.0)], run(900, 5, source=FOREIGN, ssrc=2, at=12.0))
+    assert recorded.receiver.statistics().source == ANNOUNCED
+    recorded.feed(run(905, 5, source=FOREIGN, ssrc=2, at=18.1))
+    assert recorded.receiver.statistics().source == FOREIGN
+
+
+def test_a_source_on_hold_is_not_missed() -> None:
+    recorded = line().feed(run(0, 5))
+    recorded.update(spec(direction="inactive"), now=1.0)
+    recorded.feed(run(900, 5, source=FOREIGN, ssrc=2, at=60.0))
+    recorded.update(spec(), now=100.0)
+    recorded.feed(run(905, 5, source=FOREIGN, ssrc=2, at=101.0))
+    assert recorded.receiver.statistics().source == ANNOUNCED
+    recorded.feed(run(910, 5, source=FOREIGN, ssrc=2, at=110.1))
+    assert recorded.receiver.statistics().source == FOREIGN
+
+
+def test_sources_may_be_locked_for_good() -> None:
+    recorded = line(limits=Limits(source_silent_seconds=0.0)).feed(run(0, 5), run(900, 50, source=FOREIGN, at=1_000.0))
+    assert recorded.receiver.statistics().source == ANNOUNCED
+
+
 def test_formats_are_added_by_a_re_offer_and_never_taken_away() -> None:
     recorded = line().feed(run(0, 5))
     recorded.update(spec(formats=(replace(spec().formats[0], payload_type=99),)), now=1.0)
