@@ -104,10 +104,18 @@ class Driver:
 
 @asynccontextmanager
 async def running(driver: Driver) -> AsyncIterator[None]:
-    """Run a driver beside the block, which has to end with `driver.stop()`; exceptions as `task_group` has them."""
+    """Run a driver beside the block, which has to end with `driver.stop()`; exceptions as `task_group` has them.
+
+    A cancellation ends the block alone: its end may still have to say BYE and hear the answer.
+    """
     async with task_group() as tasks:
-        tasks.start_soon(driver.run)
+        tasks.start_soon(_run_to_its_stop, driver)
         yield
+
+
+async def _run_to_its_stop(driver: Driver) -> None:
+    with anyio.CancelScope(shield=True):
+        await driver.run()
 
 
 @asynccontextmanager
