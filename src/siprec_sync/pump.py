@@ -56,7 +56,7 @@ from siprec_sync.sinks import Rendered, RenderFailed, SinkFailed, SinkReport, Si
 
 _LOGGER = logging.getLogger("siprec.driver")
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.2
 """Time between two drains of the media sockets while nobody listens live: they hold seconds of audio."""
 LIVE_TICK_SECONDS = 0.02
 """The same while somebody listens."""
