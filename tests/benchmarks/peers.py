@@ -391,7 +391,7 @@ and the dicts made here of the XML are checked by nobody.
 """
 _NOT_COMPARED = """
 Not compared are libraries in C that read SIP, and other libraries' call handling. What siprec takes for a whole call
-(INVITE, ACK and BYE through the server without sockets) is printed by `make bench`.
+(INVITE, ACK and BYE, the core alone and a whole server) is printed by `make bench`.
 """
 
 

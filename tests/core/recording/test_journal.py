@@ -212,6 +212,21 @@ def test_keys_and_credentials_are_blotted_out() -> None:
     assert blotted.endswith(b"|2^20|1:32\r\n")
 
 
+@pytest.mark.parametrize("word", [b"inline:", b"InLine:", b"INLINE: "])
+def test_keys_are_blotted_out_in_whatever_letter_case_they_stand(word: bytes) -> None:
+    assert blot_secrets(b"a=crypto:1 X " + word + b"abcd") == b"a=crypto:1 X " + word + b"xxxx"
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"AUTHORIZATION", b"proxy-authorization"])
+def test_credentials_are_blotted_out_in_whatever_letter_case_they_stand(name: bytes) -> None:
+    assert blot_secrets(name + b":Basic x1\r\nTo: a\r\n") == name + b":xxxxxxxx\r\nTo: a\r\n"
+
+
+@given(st.binary().filter(lambda data: b":" not in data))
+def test_a_message_without_secrets_stays_as_it_is(data: bytes) -> None:
+    assert blot_secrets(memoryview(data)) == data
+
+
 def test_a_blotted_key_is_still_one_of_its_suite() -> None:
     value = f"1 AES_256_CM_HMAC_SHA1_80 inline:{b64encode(bytes(46)).decode()}"
     assert read_crypto(value).deviation is None

@@ -64,6 +64,16 @@ def test_the_bytes_are_json_in_utf_8() -> None:
     assert json.loads(data.decode("utf-8")) == REPORT.as_json()
 
 
+def test_each_field_and_each_entry_of_a_list_has_a_line() -> None:
+    lines = REPORT.to_bytes().decode().splitlines()
+    assert (lines[0], lines[1], lines[-1]) == ("{", ' "version": 1,', "}")
+    assert '  {"name": "a.wav", "size": 3, "sha256": "00"}' in lines
+    assert ' "timeline": [],' in lines
+    one_more = replace(REPORT, files=(*REPORT.files, FileEntry("b.wav", 4, "11"))).to_bytes()
+    assert len(one_more.decode().splitlines()) == len(lines) + 1
+    assert json.loads(one_more)["files"][1]["name"] == "b.wav"
+
+
 def test_instants_have_microseconds_and_numbers_six_digits() -> None:
     report = REPORT.as_json()
     assert report["started_at"] == "2026-01-01T00:00:00.123456Z"

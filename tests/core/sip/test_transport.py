@@ -83,6 +83,7 @@ def test_the_top_via_tells_where_the_request_came_from(
 ) -> None:
     message = read(with_via(f"SIP/2.0/UDP {via};branch=z9hG4bK1"))
     mark_top_via(message, Flow(transport, LOCAL, remote))
+    assert message.top_via == Via.parse(message.headers.values("Via")[0])
     written = Via.parse(str(message.top_via))
     expected = Via.parse(f"SIP/2.0/UDP {marked};branch=z9hG4bK1")
     assert (written.host, written.port) == (expected.host, expected.port)
