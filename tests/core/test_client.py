@@ -118,7 +118,7 @@ class Bench:
 # the INVITE
 
 
-@pytest.mark.requirement("7866-9-a", "7866-9.1-a", "7866-9.1-f", "7866-9.1-g")
+@pytest.mark.requirement("7866-9-a", "7866-9.1-a", "7866-9.1-f", "7866-9.1-g", "7866-8.3-a")
 @pytest.mark.requirement("7866-6.1.1-b")
 @pytest.mark.requirement("9806-2-a")
 def test_the_invite_is_what_rfc_7866_asks_for() -> None:
@@ -447,6 +447,7 @@ def packets_of(bench: Bench) -> list[tuple[float, RtpPacket]]:
         bench.drain()
 
 
+@pytest.mark.requirement("7866-8.2.3-a")
 def test_audio_leaves_in_real_time() -> None:
     bench = Bench().answered()
     assert bench.client.sample_rate("1") == 8000

@@ -17,7 +17,7 @@ _SOURCES = st.integers(0, 255).map(lambda octet: lambda size: bytes([octet]) * s
 )
 
 
-@pytest.mark.requirement("3261-8.1.1-b", "3261-8.1.1-e")
+@pytest.mark.requirement("3261-8.1.1-b", "3261-8.1.1-e", "7866-8.1.5-b")
 @pytest.mark.parametrize(
     ("draw", "pattern"),
     [
@@ -36,6 +36,7 @@ def test_texts_have_their_form(draw: Callable[[Ids], str], pattern: str, source:
     assert re.fullmatch(pattern, draw(Ids(source)))
 
 
+@pytest.mark.requirement("3550-5.1-c")
 @pytest.mark.parametrize(
     ("draw", "bits"),
     [

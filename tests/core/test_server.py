@@ -60,6 +60,7 @@ def codes(pair: Pair) -> set[str]:
 # a call
 
 
+@pytest.mark.requirement("7866-8.4-a")
 @pytest.mark.parametrize("transport", list(Transport))
 def test_a_call_is_recorded_from_invite_to_rendering(transport: Transport) -> None:
     pair = Pair(transport=transport, wire=Wire(piece_size=7))

@@ -67,6 +67,7 @@ def test_one_port_with_rtcp_mux(sockets: MediaSockets) -> None:
     assert len(sockets) == 1
 
 
+@pytest.mark.requirement("7866-8.1.8-a")
 def test_sending_comes_from_the_bound_port(sockets: MediaSockets, sender: socket.socket) -> None:
     rtp, rtcp = free_pair()
     sockets.bind(LINE, rtp, rtcp)

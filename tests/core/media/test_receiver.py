@@ -64,6 +64,7 @@ def test_lost_late_and_duplicate_packets_are_told_apart(together: bool) -> None:
     assert recorded.receiver.statistics().packets_lost == 0
 
 
+@pytest.mark.requirement("3550-5.3.1-a", "7866-8.1.4-b")
 def test_header_extensions_csrcs_and_padding_count_as_what_they_are() -> None:
     packets = [
         RtpPacket(0, number, number * 160, 1, bytes(160), csrcs=(8, 9), extension=HeaderExtension(1, bytes(8)))
@@ -100,6 +101,7 @@ def test_packets_with_a_header_extension_are_counted_alike(together: bool) -> No
     assert statistics.packets_rejected == len(cut_off)
 
 
+@pytest.mark.requirement("3550-A.8-a")
 def test_telephone_events_do_not_count_as_jitter() -> None:
     event = [
         Datagram(RtpPacket(101, 50 + step, 8000, 1, bytes(4)).to_bytes(), arrival=1.0 + step * 0.02)
@@ -143,6 +145,7 @@ def test_key_presses_are_bounded() -> None:
 # validity and payload types
 
 
+@pytest.mark.requirement("3550-5.1-a")
 @pytest.mark.parametrize(
     ("data", "codes"),
     [
@@ -166,6 +169,7 @@ def test_what_is_no_packet_of_the_line_is_rejected(data: bytes, codes: list[str]
     assert recorded.codes == codes
 
 
+@pytest.mark.requirement("3550-5.1-b")
 def test_each_unknown_payload_type_is_told_once() -> None:
     recorded = line().feed(Datagram(rtp(number, payload_type=96 + number % 2)) for number in range(20))
     assert recorded.codes == ["payload-type-unknown"]  # 97 is known
@@ -182,6 +186,7 @@ def test_a_type_that_looks_like_rtcp_is_rtp_where_negotiated_without_mux() -> No
 # source addresses
 
 
+@pytest.mark.requirement("3550-A.1-a")
 def test_the_announced_address_needs_no_probation() -> None:
     recorded = line().feed(run(7, 1))
     assert recorded.receiver.statistics().packets_received == 1

@@ -56,6 +56,7 @@ def test_binding(lines: list[str | None], labels: list[str | None], expected: di
     assert [found.code for found in binding.findings] == codes
 
 
+@pytest.mark.requirement("7866-8.3.2-b")
 def test_several_people_may_be_on_the_stream_of_one_line() -> None:
     metadata = state(Stream("mix", "s", "1"))
     flows = tuple(ParticipantStreamAssociation(who, ("mix",), ("mix",)) for who in ("p", "q"))

@@ -73,6 +73,7 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.requirement("7866-8.3.1-c")
 def test_only_streams_that_are_taken_can_be_used(bench: Bench) -> None:
     for line in (replace(LINE, accepted=False), replace(LINE, remote_rtp=None), replace(LINE, direction="inactive")):
         bench.negotiated(line)

@@ -27,6 +27,7 @@ def pcm_of(files: dict[str, bytes], name: str) -> bytes:
     return read_wav(files[name])[1]
 
 
+@pytest.mark.requirement("7866-8.2.1-e")
 def test_loss_reordering_and_repetition() -> None:
     chance = random.Random(3)
     voices: list[list[Sent]] = []
@@ -80,6 +81,7 @@ def test_silence_that_is_not_sent_keeps_its_time() -> None:
     assert stream["silence"] > 40.0
 
 
+@pytest.mark.requirement("7866-8.1.3-a")
 def test_a_source_that_changes_and_one_that_joins() -> None:
     first = speak(20.0, ssrc=1)
     second = speak(20.0, begin=20.0, ssrc=2, sequence_number=9, timestamp=77)

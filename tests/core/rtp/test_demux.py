@@ -3,6 +3,7 @@ import pytest
 from siprec_core.rtp.demux import DatagramKind, classify
 
 
+@pytest.mark.requirement("7983-7-a")
 @pytest.mark.parametrize(
     ("first", "last", "kind"),
     [

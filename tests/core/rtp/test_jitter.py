@@ -10,6 +10,7 @@ def test_even_spacing_has_no_jitter() -> None:
     assert jitter.seconds == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.requirement("3550-A.8-a")
 def test_the_estimate_moves_by_a_sixteenth() -> None:
     jitter = InterarrivalJitter()
     jitter.update(0, arrival=0.0, clock_rate=8000)
@@ -27,6 +28,7 @@ def test_the_wrap_of_the_timestamp_is_no_jitter() -> None:
     assert jitter.seconds == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.requirement("3550-A.8-a")
 def test_a_restart_is_no_jitter() -> None:
     jitter = InterarrivalJitter()
     jitter.update(0, arrival=0.0, clock_rate=8000)

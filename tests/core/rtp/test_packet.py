@@ -74,6 +74,7 @@ def test_padding_may_fill_the_whole_payload() -> None:
     assert (len(packet.payload), packet.padding_size) == (0, 3)
 
 
+@pytest.mark.requirement("3550-5.1-a")
 @pytest.mark.parametrize(
     ("data", "offset"),
     [

@@ -64,6 +64,7 @@ def test_the_believed_jump_is_configurable_within_reason() -> None:
     assert SequenceTracker(0, max_dropout=1 << 20).update(65_535) is Verdict.REORDERED
 
 
+@pytest.mark.requirement("3550-A.1-a")
 def test_a_restart_counts_no_loss_in_between() -> None:
     tracker = SequenceTracker(100)
     tracker.update(102)
@@ -140,6 +141,7 @@ def test_probation_needs_two_in_sequence() -> None:
     assert probation.update(0) is Trial.PASSED
 
 
+@pytest.mark.requirement("3550-A.1-a")
 @pytest.mark.parametrize(
     ("numbers", "trials"),
     [

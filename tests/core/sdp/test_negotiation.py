@@ -308,7 +308,7 @@ def test_a_line_without_connection_is_recorded() -> None:
 # Refusals
 
 
-@pytest.mark.requirement("3264-6-b", "3264-6-c", "3264-6.1-d", "3264-ans-a", "9143-7.3-a")
+@pytest.mark.requirement("3264-6-b", "3264-6-c", "3264-6.1-d", "3264-ans-a", "9143-7.3-a", "3550-5.2-a")
 @pytest.mark.parametrize(
     ("lines", "refusal"),
     [
@@ -375,7 +375,7 @@ def test_labels_are_checked() -> None:
     assert "sdp-duplicate-label" in _codes(plan_answer(_offer(*AUDIO, "a=label:1", *AUDIO, "a=label:1"), codecs=G711))
 
 
-@pytest.mark.requirement("9143-7.3-a", "5888-9-a")
+@pytest.mark.requirement("9143-7.3-a", "5888-9-a", "7866-8.4-b")
 def test_bundling_is_told_and_left() -> None:
     offer = _offer("a=group:BUNDLE 1 2", *AUDIO, "a=label:1", "a=mid:1")
     plan = plan_answer(offer, codecs=G711)
@@ -476,7 +476,7 @@ def test_a_plan_belongs_to_its_offer() -> None:
 # Laws
 
 
-@pytest.mark.requirement("3264-6-a", "3264-6-c", "3264-6.1-b", "7866-7.2-b", "8866-5.12-a")
+@pytest.mark.requirement("3264-6-a", "3264-6-c", "3264-6.1-b", "7866-7.2-b", "8866-5.12-a", "7866-8.3.1-a")
 @settings(max_examples=50)
 @given(recordable_offers)
 def test_laws_of_an_answer(offer: SessionDescription) -> None:
