@@ -29,6 +29,8 @@ RENEW := $(if $(filter-out $(FOUND),$(PYTHON_VERSION) $(realpath src/siprec_core
 PEERS := .venv-peers-$(PYTHON_VERSION)
 FUZZ_SECONDS ?= 30
 PYTEST_ARGS ?=
+# Many tests wait for sockets and timers, so there are more processes than processors; up to 16 have ports of their own.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min(16, 2 * (os.cpu_count() or 1)))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -99,7 +101,7 @@ types: $(DEV)
 
 # Tests that need no program of others run on all cores; those that talk to one run one after another.
 pytest: $(DEV)
-	$(BIN)/pytest -q -n auto -m 'not interop' $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n $(TEST_PROCESSES) -m 'not interop' $(PYTEST_ARGS)
 
 interop: $(DEV)
 	@command -v sipp >/dev/null || { \
