@@ -147,7 +147,9 @@ def test_start_lines_that_would_break_are_refused(made: Request | Response) -> N
 @pytest.mark.requirement("3261-20.14-a")
 @given(st.lists(st.tuples(tokens.map(lambda name: "X" + name), printable), max_size=6), st.binary(max_size=200))
 def test_a_request_survives_the_wire(extra: list[tuple[str, str]], body: bytes) -> None:
-    made = Request("INVITE", "sip:c@d", Headers([*FIELDS, *extra]), body)
+    # REGISTER may have the several addresses of FIELDS.
+    fields = [(name, "7 REGISTER" if name == "CSeq" else value) for name, value in FIELDS]
+    made = Request("REGISTER", "sip:c@d", Headers([*fields, *extra]), body)
     read = parse_datagram(made.to_bytes(), limits=Limits(), strict=True)
     assert isinstance(read, Request)
     assert (read.method, read.uri, read.body) == (made.method, made.uri, body)
